@@ -1,0 +1,57 @@
+/* os.h - the only door to the operating system. os_posix.c is the only file that asks which one it
+ * is.
+ */
+#ifndef RILLE_OS_H
+#define RILLE_OS_H
+
+#include "base.h"
+
+size_t os_page_size(void);
+unsigned os_cpu_count(void);
+
+/* Address space. Sizes are multiples of the page size. */
+void *os_reserve(size_t size);           /* no access, no memory behind it; NULL when refused */
+bool os_commit(void *at, size_t size);   /* readable and writable, zero when fresh */
+void os_decommit(void *at, size_t size); /* no access again, memory given back */
+bool os_discard(void *at, size_t size);  /* stays accessible, reads as zero, memory given back */
+void os_release(void *at, size_t size);
+bool os_make_executable(void *at, size_t size); /* from writable to executable; never both */
+
+/* A read-only private view of a whole file: NULL with errno set when it cannot be had (also for a
+ * pipe: the caller reads instead). */
+const void *os_map_file(const char *path, size_t *size);
+void os_unmap_file(const void *at, size_t size);
+
+/* Copy-on-write images: a sealed anonymous file with these bytes, or -1. */
+int os_image_new(const void *bytes, size_t size);
+bool os_image_map(int image, void *at, size_t size); /* over committed memory, private */
+void os_image_free(int image);
+
+uint64_t os_monotonic_ns(void);
+uint64_t os_random_seed(void);
+uint64_t os_thread_token(
+    void); /* never the same for two threads of a process, also when one has ended */
+
+typedef struct OsMutex {
+  _Alignas(16) unsigned char opaque[64];
+} OsMutex;
+typedef struct OsCond {
+  _Alignas(16) unsigned char opaque[64];
+} OsCond;
+void os_mutex_init(OsMutex *mutex);
+void os_mutex_clear(OsMutex *mutex);
+void os_mutex_lock(OsMutex *mutex);
+void os_mutex_unlock(OsMutex *mutex);
+void os_cond_init(OsCond *cond); /* waits by the monotonic clock */
+void os_cond_clear(OsCond *cond);
+bool os_cond_wait(OsCond *cond, OsMutex *mutex,
+                  uint64_t deadline_ns); /* false: timed out; UINT64_MAX: never */
+void os_cond_wake(OsCond *cond, bool all);
+
+/* A thread that runs fn(arg) and ends by itself; false when none can be had. Signals are blocked in
+ * it. */
+bool os_thread_start(void (*fn)(void *), void *arg);
+void os_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
+void os_call_once(_Atomic int *state, void (*fn)(void)); /* state starts as 0 */
+
+#endif
