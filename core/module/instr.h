@@ -1,0 +1,80 @@
+/* instr.h - reads instructions and LEB128 numbers from a module's bytes.
+ *
+ * The one place that knows how immediates are laid out. Validator, interpreter, compiler and
+ * printer read through it. Over bytes that were validated nothing here raises.
+ */
+#ifndef RILLE_INSTR_H
+#define RILLE_INSTR_H
+
+#include "module.h"
+
+typedef struct Reader {
+  const uint8_t *at, *end;
+  const uint8_t *start; /* of the module: offsets count from here */
+  Guard *guard;         /* raised to; NULL over validated bytes */
+  const char *section;  /* for errors */
+  uint32_t func;        /* for errors, or ERROR_NO_FUNC */
+} Reader;
+
+typedef struct BlockType {
+  /* One of: no type, one result, a type index. */
+  enum { BLOCK_EMPTY, BLOCK_RESULT, BLOCK_INDEX } kind;
+  ValType result;
+  uint32_t index;
+} BlockType;
+
+typedef struct MemArg {
+  uint64_t offset;
+  uint32_t memory;
+  uint8_t align_log2;
+} MemArg;
+
+enum { CATCH, CATCH_REF, CATCH_ALL, CATCH_ALL_REF };
+
+typedef struct Instr {
+  Op op;
+  const uint8_t *at; /* its first byte */
+  uint32_t index, index2;
+  uint8_t lane; /* lane, or the flags of br_on_cast */
+  union {
+    BlockType block;
+    MemArg memarg;
+    uint64_t u64; /* constants: i32 sign-extended, floats as bits */
+    uint8_t v128[16];
+    struct {
+      ValType type, type2;
+    };
+  };
+  struct { /* vectors: br_table, select t, try_table */
+    uint32_t count;
+    const uint8_t *bytes; /* read them with the reader's functions */
+  } labels;
+  uint32_t default_label; /* br_table */
+} Instr;
+
+typedef struct CatchClause {
+  uint8_t kind; /* CATCH... */
+  uint32_t tag, label;
+} CatchClause;
+
+/* Reads one instruction with its immediates and moves on. Raises malformed for what cannot be read
+ * and for opcodes whose feature is off. */
+void instr_read(Reader *reader, Instr *instr);
+
+uint8_t read_byte(Reader *reader);
+uint32_t read_u32(Reader *reader);
+uint64_t read_u64(Reader *reader);
+int32_t read_s32(Reader *reader);
+int64_t read_s64(Reader *reader);
+int64_t read_s33(Reader *reader);
+ValType read_val_type(Reader *reader);
+uint32_t read_heap_type(Reader *reader); /* a HEAP_x or an index */
+CatchClause read_catch(Reader *reader);
+Str read_name(Reader *reader); /* UTF-8 checked */
+uint32_t read_count(Reader *reader,
+                    uint32_t min_item_size); /* a vector's length, backed by the bytes left */
+
+_Noreturn void read_fail(const Reader *reader, ErrorKind kind, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+
+#endif
