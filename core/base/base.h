@@ -22,14 +22,14 @@
 #define FORCE_INLINE               inline __attribute__((always_inline))
 #define NO_INLINE                  __attribute__((noinline))
 #define COLD                       __attribute__((cold, noinline))
-#define PRINTF_LIKE(format, first) __attribute__((format(printf, format, first)))
+#define PRINTF_LIKE(string, first) __attribute__((format(printf, string, first)))
 #else
 #define LIKELY(x)    (x)
 #define UNLIKELY(x)  (x)
 #define FORCE_INLINE inline
 #define NO_INLINE
 #define COLD
-#define PRINTF_LIKE(format, first)
+#define PRINTF_LIKE(string, first)
 #endif
 
 /* A borrowed run of bytes; not terminated. Names, string literals, sections. */
