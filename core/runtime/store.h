@@ -1,0 +1,240 @@
+/* store.h - everything that runs: the structs that the engines read. The only data header of the
+ * run time.
+ *
+ * Generated code reads these through offsetof; nothing else in the engine may know a layout. Types
+ * here are canonical (module/types.h). Ownership: a Store owns its instances, their functions and
+ * segments, tables and reference-typed globals; memories, numeric globals, tags and host functions
+ * are counted on their own. rille_X of the public header is X here; api.c casts.
+ */
+#ifndef RILLE_STORE_H
+#define RILLE_STORE_H
+
+#include "../base/alloc.h"
+#include "../base/os.h"
+#include "../module/module.h"
+
+typedef uint64_t
+    Slot; /* one value; a v128 takes two; references are pointers or 0, i31 has bit 0 set */
+
+typedef struct Engine Engine;
+typedef struct Store Store;
+typedef struct Instance Instance;
+typedef struct Func Func;
+typedef struct Memory Memory;
+typedef struct Table Table;
+typedef struct Global Global;
+typedef struct Tag Tag;
+typedef struct Stack Stack;
+typedef struct Act Act;
+typedef struct EngineOps EngineOps;
+
+typedef enum RunStatus {
+  RUN_DONE,
+  RUN_TRAP,
+  RUN_THROW,
+  RUN_LIMIT,
+  RUN_EXIT
+} RunStatus; /* = rille_Status */
+typedef enum LimitKind {
+  LIMIT_NONE,
+  LIMIT_MEMORY,
+  LIMIT_FUEL,
+  LIMIT_TIMEOUT,
+  LIMIT_INTERRUPT
+} LimitKind;
+
+typedef RunStatus HostFn(Act *act, void *data, Slot *slots);
+
+/* What every run-time function of the engine needs: held by stores and modules. */
+struct Engine {
+  Alloc alloc;
+  _Atomic uint32_t refs;
+  const EngineOps *ops; /* of the default engine */
+  struct {
+    RunStatus (*poll)(Act *act);
+    RunStatus (*on_limit)(Act *act, Instance *instance, const char *limit);
+    void (*release_extern)(void *user, uint64_t payload);
+    void *user;
+  } hooks;
+  OsMutex lock; /* of what follows */
+  Stack *stack_pool;
+  uint32_t n_pooled;
+};
+
+/* A function: of an instance, or of the host. A funcref is its address. */
+struct Func {
+  void *code;         /* the engine's: prepared code, or its stub that prepares on first call */
+  Instance *instance; /* whose code it is; NULL for the host's */
+  const Type *type;   /* holds a reference of its own only for host functions */
+  uint32_t index;     /* in its module */
+  uint32_t n_slots;   /* the larger of parameter and result slots */
+  HostFn *host;       /* NULL: guest code */
+  void *host_data;
+  void (*host_drop)(void *data);
+  Engine *engine;        /* host functions: allocated from */
+  _Atomic uint32_t refs; /* host functions only */
+};
+
+struct Memory {
+  uint8_t *base;      /* never moves when `is_guarded` */
+  uint64_t size;      /* bytes that can be accessed now; read with relaxed atomics when shared */
+  uint64_t reserved;  /* bytes of address space from base */
+  MemoryType type;    /* limits.min is the initial one */
+  uint64_t max_pages; /* the smaller of the type's and the implementation's */
+  bool is_guarded;    /* 8 GiB reservation: compiled code needs no check */
+  Engine *engine;
+  Store *owner;      /* whose allocation budget is charged, or NULL */
+  Instance *charged; /* whose limit counts it, or NULL */
+  OsMutex lock;      /* shared memories: grow */
+  _Atomic uint32_t refs;
+};
+
+struct Table {
+  Slot *items;
+  uint64_t n, room;
+  TableType type; /* canonical */
+  uint64_t max;
+  Store *store;
+  Instance *charged;
+  Table *next; /* of the store's */
+};
+
+struct Global {
+  _Alignas(16) Slot cell[2];
+  GlobalType type; /* canonical */
+  Engine *engine;
+  Store *store; /* of a reference type: owns it; else NULL */
+  Global *next;
+  _Atomic uint32_t refs; /* numeric globals */
+};
+
+struct Tag {
+  const Type *type; /* holds a reference */
+  Engine *engine;
+  _Atomic uint32_t refs;
+};
+
+typedef struct RunLimits {
+  uint64_t memory_bytes, timeout_ns, stack_bytes; /* 0: none */
+  bool has_fuel, suspends;
+} RunLimits;
+
+struct Instance {
+  _Atomic uint32_t *poll; /* the store's flag: nonzero asks running code to look up */
+  Memory **memories;
+  Slot **globals; /* the cells */
+  Table **tables;
+  Func **funcs; /* imports first; then addresses inside own_funcs */
+  Tag **tags;
+  int64_t fuel; /* left; counts down; kept here between calls */
+  Module *module;
+  Store *store; /* through store_of: stores merge */
+  const EngineOps *ops;
+  Global **global_objects;
+  Func *own_funcs; /* of the functions the module defines */
+  bool *elem_dropped, *data_dropped;
+  Slot **elem_items; /* evaluated element segments; freed when dropped */
+  RunLimits limits;
+  uint64_t memory_used; /* charged against limits.memory_bytes */
+  bool is_closed;
+  uint32_t n_running; /* activations that entered through it and have not ended */
+  void *user;
+  Instance *next;      /* of the store's */
+  Slot *memory0_cache; /* reserved for the compiler */
+};
+
+/* Stores merge: `into` is followed until NULL by store_of. */
+struct Store {
+  Store *into;
+  Engine *engine;
+  Alloc *alloc;
+  _Atomic uint32_t refs;
+  _Atomic uint32_t poll; /* see POLL_ bits */
+  Instance *instances;
+  Table *tables;
+  Global *globals;
+  void *heap; /* gc.h */
+  bool has_handlers;
+  uint32_t n_running;
+  Store *merged; /* the stores that point here, freed with it */
+  Store *next_merged;
+};
+
+enum { POLL_INTERRUPT = 1, POLL_TICK = 2 }; /* Store.poll */
+
+static inline Store *store_of(Store *store) {
+  while (store->into) store = store->into;
+  return store;
+}
+
+/* One entry of guest code from the host. The head is rille_Activation of the public header; it
+ * lives on its guest stack. */
+struct Act {
+  Slot *
+      slots; /* arguments and results of the function entered; the value stack of the run follows */
+  Slot *host_slots;
+  Func *host_func;
+  void *context;
+  Act *outer;
+  Stack *stack;
+  Func *func;
+  intptr_t user;
+  /* the engine's own part */
+  void *host_sp;        /* C stack of the caller: where a host call switches to */
+  void *guest_sp;       /* guest stack, while a host call runs or is suspended */
+  uint64_t thread;      /* os_thread_token of the thread in host_sp */
+  Instance *instance;   /* entered: its limits hold */
+  Slot *value_end;      /* limit of the value stack for this run */
+  Slot *value_top;      /* first free slot behind all live frames, while in a host call: nested runs
+                           start here */
+  void *frames;         /* the engine's innermost frame, while in a host call or after a trap: for
+                           backtraces */
+  uint64_t deadline_ns; /* monotonic; UINT64_MAX: none */
+  uint64_t time_left_ns;
+  uint8_t state;    /* ACT_... */
+  RunStatus status; /* of the last run */
+  Trap trap;
+  LimitKind limit;
+  int exit_status;
+  Slot exception;
+  char message[192]; /* of a host trap */
+};
+
+enum { ACT_NEW, ACT_RUNNING, ACT_IN_HOST, ACT_DETACHED, ACT_ENDED };
+
+/* A guest stack: [guard | value stack, growing up ... machine stack, growing down]. */
+struct Stack {
+  Act *top;
+  char *map;
+  size_t size;
+  Slot *values; /* first slot of the value stack */
+  Slot *values_end;
+  char *machine_top; /* where the machine stack starts */
+  Engine *engine;
+  void *user;
+  Stack *next; /* of the pool */
+};
+
+/* A frame of a backtrace. */
+typedef struct FrameInfo {
+  Module *module;
+  uint32_t func;
+  uint64_t offset; /* of the instruction, in the module's bytes */
+} FrameInfo;
+
+/* How the run time reaches an engine: never by name. */
+struct EngineOps {
+  const char *name; /* "interpreter", "compiler" */
+  /* Makes a fresh instance's functions callable (sets Func.code). False: no memory. */
+  bool (*prepare_instance)(Instance *instance);
+  /* Runs act->func on the guest stack, arguments and results in act->slots. Called on the guest
+   * stack. */
+  RunStatus (*run)(Act *act);
+  /* Fills up to `room` frames from act->frames, innermost first; returns how many there are. */
+  uint32_t (*backtrace)(const Act *act, FrameInfo *out, uint32_t room);
+  /* Frees module->engine_data. */
+  void (*drop_module)(Module *module);
+  void (*stats)(const Module *module, size_t *prepared_funcs, size_t *prepared_bytes);
+};
+
+#endif
