@@ -39,8 +39,8 @@ typedef struct Error {
 } Error;
 
 void error_clear(Error *error);
-/* Fills the whole record: its place becomes "not known", and the caller sets what it knows after. The
- * arguments may point into the record itself. */
+/* Fills the whole record: its place becomes "not known", and the caller sets what it knows after.
+ * The arguments may point into the record itself. */
 void error_set(Error *error, ErrorKind kind, const char *format, ...) PRINTF_LIKE(3, 4);
 void error_set_v(Error *error, ErrorKind kind, const char *format, va_list args);
 
