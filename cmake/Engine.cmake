@@ -1,0 +1,48 @@
+# librille, static and shared. The static one also serves wasm.so and the tests, which reach inside.
+
+set(RILLE_SOURCES "")
+foreach(room base module text runtime interp wasi api)
+  file(GLOB found CONFIGURE_DEPENDS
+    ${PROJECT_SOURCE_DIR}/core/${room}/*.c ${PROJECT_SOURCE_DIR}/core/${room}/*.S)
+  list(APPEND RILLE_SOURCES ${found})
+endforeach()
+
+add_library(rille_objects OBJECT ${RILLE_SOURCES})
+target_link_libraries(rille_objects PRIVATE rille_flags)
+
+# The handlers of the interpreter end in computed jumps: merging these into one, or hoisting their
+# address arithmetic, is what the threaded form is there to avoid.
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+  set_source_files_properties(${PROJECT_SOURCE_DIR}/core/interp/run.c
+    PROPERTIES COMPILE_OPTIONS "-fno-gcse;-fno-crossjumping")
+endif()
+
+add_library(rille_core STATIC $<TARGET_OBJECTS:rille_objects>)
+target_include_directories(rille_core PUBLIC
+  $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>)
+target_link_libraries(rille_core PUBLIC Threads::Threads m)
+
+add_library(rille SHARED $<TARGET_OBJECTS:rille_objects>)
+target_include_directories(rille PUBLIC
+  $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>)
+target_link_libraries(rille PRIVATE Threads::Threads m)
+set_target_properties(rille PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION 0)
+set_target_properties(rille_core PROPERTIES OUTPUT_NAME rille)
+target_link_options(rille PRIVATE -Wl,--gc-sections
+  -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/rille.map)
+set_target_properties(rille PROPERTIES LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/rille.map)
+if(RILLE_SANITIZE)
+  target_link_options(rille_core INTERFACE -fsanitize=${RILLE_SANITIZE})
+  target_link_options(rille PRIVATE -fsanitize=${RILLE_SANITIZE})
+endif()
+if(RILLE_COVERAGE)
+  target_link_options(rille_core INTERFACE --coverage)
+  target_link_options(rille PRIVATE --coverage)
+endif()
+
+configure_file(cmake/rille.pc.in ${PROJECT_BINARY_DIR}/rille.pc @ONLY)
+install(TARGETS rille rille_core
+  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(FILES include/rille.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(FILES ${PROJECT_BINARY_DIR}/rille.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

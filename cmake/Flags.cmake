@@ -1,0 +1,39 @@
+# How every C file of the project is compiled.
+#
+# The engine's floating point is the specification's: no contraction, no fast-math. Only errno is
+# given up (-fno-math-errno), so that sqrt, floor and the like become single instructions.
+
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_C_EXTENSIONS ON)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_C_VISIBILITY_PRESET hidden)
+set(CMAKE_C_FLAGS_RELEASE "-O2 -DNDEBUG")
+set(CMAKE_C_FLAGS_DEBUG "-O0 -g")
+set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O1 -g")
+
+find_package(Threads REQUIRED)
+find_program(RILLE_CCACHE ccache)
+if(RILLE_CCACHE AND NOT CMAKE_C_COMPILER_LAUNCHER)
+  set(CMAKE_C_COMPILER_LAUNCHER ${RILLE_CCACHE})
+endif()
+
+add_library(rille_flags INTERFACE)
+target_compile_options(rille_flags INTERFACE
+  -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wundef
+  -ffp-contract=off -fno-math-errno -ffunction-sections -fdata-sections
+  $<$<BOOL:${RILLE_WERROR}>:-Werror>
+  $<$<BOOL:${RILLE_COVERAGE}>:--coverage>)
+target_compile_definitions(rille_flags INTERFACE
+  _GNU_SOURCE $<$<BOOL:${RILLE_HARD}>:RILLE_HARD=1>)
+target_include_directories(rille_flags INTERFACE ${PROJECT_SOURCE_DIR}/include)
+target_link_libraries(rille_flags INTERFACE Threads::Threads)
+if(RILLE_COVERAGE)
+  target_link_options(rille_flags INTERFACE --coverage)
+endif()
+if(RILLE_SANITIZE)
+  target_compile_options(rille_flags INTERFACE
+    -fsanitize=${RILLE_SANITIZE} -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+  target_link_options(rille_flags INTERFACE -fsanitize=${RILLE_SANITIZE})
+endif()

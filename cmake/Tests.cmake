@@ -1,0 +1,42 @@
+# Test programs, all under build/<preset>/tests. They may reach inside the engine, so they link the
+# static library; only example.c keeps to rille.h and the shared one, as a user would.
+
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+set(RILLE_TEST_DIR ${PROJECT_SOURCE_DIR}/tests)
+
+find_path(CMOCKA_INCLUDE cmocka.h)
+find_library(CMOCKA_LIBRARY cmocka)
+
+function(rille_add_program name)
+  add_executable(${name} ${ARGN})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/core ${RILLE_TEST_DIR})
+  target_link_libraries(${name} PRIVATE rille_flags rille_core)
+endfunction()
+
+# The script runner and the corpus runner, with whatever files they share.
+file(GLOB shared CONFIGURE_DEPENDS ${RILLE_TEST_DIR}/spec/*.c)
+list(REMOVE_ITEM shared ${RILLE_TEST_DIR}/spec/wast.c ${RILLE_TEST_DIR}/spec/corpus.c)
+foreach(name wast corpus)
+  if(EXISTS ${RILLE_TEST_DIR}/spec/${name}.c)
+    rille_add_program(${name} ${RILLE_TEST_DIR}/spec/${name}.c ${shared})
+  endif()
+endforeach()
+
+if(CMOCKA_INCLUDE AND CMOCKA_LIBRARY)
+  file(GLOB unit_tests CONFIGURE_DEPENDS ${RILLE_TEST_DIR}/unit/test_*.c)
+  foreach(source ${unit_tests})
+    get_filename_component(name ${source} NAME_WE)
+    rille_add_program(${name} ${source})
+    target_include_directories(${name} SYSTEM PRIVATE ${CMOCKA_INCLUDE})
+    target_link_libraries(${name} PRIVATE ${CMOCKA_LIBRARY})
+    add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+  endforeach()
+else()
+  message(STATUS "cmocka not found: the unit tests are not built")
+endif()
+
+if(EXISTS ${RILLE_TEST_DIR}/unit/example.c)
+  add_executable(example ${RILLE_TEST_DIR}/unit/example.c)
+  target_link_libraries(example PRIVATE rille_flags rille)
+  add_test(NAME example COMMAND example WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+endif()
