@@ -14,6 +14,7 @@ typedef struct Reader {
   Guard *guard;         /* raised to; NULL over validated bytes */
   const char *section;  /* for errors */
   uint32_t func;        /* for errors, or ERROR_NO_FUNC */
+  FeatureSet off;       /* features that are switched off; 0 over validated bytes */
 } Reader;
 
 typedef struct BlockType {
@@ -61,13 +62,26 @@ typedef struct CatchClause {
  * and for opcodes whose feature is off. */
 void instr_read(Reader *reader, Instr *instr);
 
-uint8_t read_byte(Reader *reader);
-uint32_t read_u32(Reader *reader);
+uint8_t read_byte_slow(Reader *reader);
+uint32_t read_u32_slow(Reader *reader);
+
+static inline uint8_t read_byte(Reader *reader) {
+  return LIKELY(reader->at < reader->end) ? *reader->at++ : read_byte_slow(reader);
+}
+
+/* Nearly all numbers of a module take one byte. */
+static inline uint32_t read_u32(Reader *reader) {
+  if (LIKELY(reader->at < reader->end && *reader->at < 0x80)) return *reader->at++;
+  return read_u32_slow(reader);
+}
+
 uint64_t read_u64(Reader *reader);
 int32_t read_s32(Reader *reader);
 int64_t read_s64(Reader *reader);
 int64_t read_s33(Reader *reader);
 ValType read_val_type(Reader *reader);
+ValType read_ref_type(Reader *reader);
+ValType read_storage_type(Reader *reader); /* of a field: i8 and i16 too */
 uint32_t read_heap_type(Reader *reader); /* a HEAP_x or an index */
 CatchClause read_catch(Reader *reader);
 Str read_name(Reader *reader); /* UTF-8 checked */
@@ -76,5 +90,11 @@ uint32_t read_count(Reader *reader,
 
 _Noreturn void read_fail(const Reader *reader, ErrorKind kind, const char *format, ...)
     PRINTF_LIKE(3, 4);
+/* The same at another place than where the reader stands. */
+_Noreturn void read_fail_at(const Reader *reader, const uint8_t *at, ErrorKind kind,
+                            const char *format, ...) PRINTF_LIKE(4, 5);
+/* Raises when the feature is off: for a feature that is on by default with its key and `what`, for
+ * others as malformed with `text`, which is what an engine without it says. */
+void read_need(const Reader *reader, Feature feature, const char *what, const char *text);
 
 #endif
