@@ -504,7 +504,7 @@ static char *put_zeros(char *out, int n) {
   return out + n;
 }
 
-/* Without an exponent when that takes no more than 21 digits or 6 zeros behind the point. */
+/* Without an exponent when that takes no more than 21 digits or 5 zeros behind the point. */
 static char *put_decimal(char *out, const Shortest *number) {
   const char *digits = number->digits;
   int n = (int)number->n, point = number->point;
@@ -512,7 +512,7 @@ static char *put_decimal(char *out, const Shortest *number) {
     *out++ = digits[0];
     if (n > 1) *out++ = '.';
     out = put(out, digits + 1, (size_t)n - 1);
-    return out + sprintf(out, "e%d", point - 1);
+    return out + snprintf(out, 8, "e%d", point - 1);
   }
   if (point <= 0) {
     out = put(out, "0.", 2);
@@ -528,7 +528,7 @@ static char *put_decimal(char *out, const Shortest *number) {
 static char *put_nan(char *out, const Format *format, uint64_t bits) {
   uint64_t payload = bits - format->infinity;
   if (payload == UINT64_C(1) << (format->precision - 2)) return put(out, "nan", 3);
-  return out + sprintf(out, "nan:0x%llx", (unsigned long long)payload);
+  return out + snprintf(out, 24, "nan:0x%llx", (unsigned long long)payload);
 }
 
 static size_t print_float(const Format *format, uint64_t bits, char *out) {
