@@ -94,17 +94,31 @@ static FORCE_INLINE uint32_t i32_clz(uint32_t x) {
 static FORCE_INLINE uint32_t i32_ctz(uint32_t x) {
   return x == 0 ? 32 : (uint32_t)__builtin_ctz(x);
 }
+#if defined(__POPCNT__) || defined(__aarch64__)
 static FORCE_INLINE uint32_t i32_popcnt(uint32_t x) {
   return (uint32_t)__builtin_popcount(x);
 }
+static FORCE_INLINE uint64_t i64_popcnt(uint64_t x) {
+  return (uint64_t)__builtin_popcountll(x);
+}
+#else
+/* Sums of pairs, nibbles and bytes in place: without the instruction the builtin is a call. */
+static FORCE_INLINE uint32_t i32_popcnt(uint32_t x) {
+  x = x - (x >> 1 & 0x55555555u);
+  x = (x & 0x33333333u) + (x >> 2 & 0x33333333u);
+  return ((x + (x >> 4)) & 0x0F0F0F0Fu) * 0x01010101u >> 24;
+}
+static FORCE_INLINE uint64_t i64_popcnt(uint64_t x) {
+  x = x - (x >> 1 & 0x5555555555555555u);
+  x = (x & 0x3333333333333333u) + (x >> 2 & 0x3333333333333333u);
+  return ((x + (x >> 4)) & 0x0F0F0F0F0F0F0F0Fu) * 0x0101010101010101u >> 56;
+}
+#endif
 static FORCE_INLINE uint64_t i64_clz(uint64_t x) {
   return x == 0 ? 64 : (uint64_t)__builtin_clzll(x);
 }
 static FORCE_INLINE uint64_t i64_ctz(uint64_t x) {
   return x == 0 ? 64 : (uint64_t)__builtin_ctzll(x);
-}
-static FORCE_INLINE uint64_t i64_popcnt(uint64_t x) {
-  return (uint64_t)__builtin_popcountll(x);
 }
 static FORCE_INLINE uint32_t i32_rotl(uint32_t x, uint32_t n) {
   return x << (n & 31) | x >> (-n & 31);
@@ -253,20 +267,12 @@ DEFINE_TRUNC_SAT(i64_trunc_sat_f64_s, uint64_t, double, FITS_I64_F64, int64_t, (
 DEFINE_TRUNC_SAT(i64_trunc_sat_f64_u, uint64_t, double, FITS_U64_F64, uint64_t, 0, UINT64_MAX)
 #undef DEFINE_TRUNC_SAT
 
-/* Lane helpers of simd.def: saturating arithmetic and narrowing, written without branches, so that
- * compilers can run them on all lanes at once. */
+/* Lane helpers of simd.def: saturating arithmetic, written without branches, so that compilers can
+ * run it on all lanes at once. */
 #define DEFINE_SATURATION(bits)                                                            \
   static FORCE_INLINE uint##bits##_t add_sat_u##bits(uint##bits##_t a, uint##bits##_t b) { \
     uint##bits##_t sum = (uint##bits##_t)(a + b);                                          \
     return sum < a ? UINT##bits##_MAX : sum;                                               \
-  }                                                                                        \
-  static FORCE_INLINE int##bits##_t narrow_s##bits(int x) {                                \
-    return (int##bits##_t)(x < INT##bits##_MIN   ? INT##bits##_MIN                         \
-                           : x > INT##bits##_MAX ? INT##bits##_MAX                         \
-                                                 : x);                                     \
-  }                                                                                        \
-  static FORCE_INLINE uint##bits##_t narrow_u##bits(int x) {                               \
-    return (uint##bits##_t)(x < 0 ? 0 : x > UINT##bits##_MAX ? UINT##bits##_MAX : x);      \
   }                                                                                        \
   static FORCE_INLINE uint##bits##_t sub_sat_u##bits(uint##bits##_t a, uint##bits##_t b) { \
     return (uint##bits##_t)(a > b ? a - b : 0);                                            \
@@ -289,16 +295,35 @@ static FORCE_INLINE int16_t q15mulr_sat(int16_t a, int16_t b) {
   int product = (a * b + 0x4000) >> 15;
   return (int16_t)(product > INT16_MAX ? INT16_MAX : product);
 }
-/* Sums of products of neighbours; only two times -128 * -128 saturates. */
-static FORCE_INLINE V128 dot_i8x16(V128 a, V128 b) {
-  V128 r;
-  EACH(8, r.i16[i] = narrow_s16(a.i8[2 * i] * b.i8[2 * i] + a.i8[2 * i + 1] * b.i8[2 * i + 1]))
-  return r;
-}
 static FORCE_INLINE uint8_t popcnt_u8(uint8_t x) {
   unsigned pairs = x - (x >> 1 & 0x55u);
   unsigned nibbles = (pairs & 0x33u) + (pairs >> 2 & 0x33u);
   return (uint8_t)((nibbles + (nibbles >> 4)) & 0x0Fu);
+}
+
+/* Narrowing clamps the lanes of both operands in their own width, which packing instructions do. */
+#define DEFINE_NARROW(name, half, lane, out, out_type, min, max)            \
+  static FORCE_INLINE V128 name(V128 a, V128 b) {                           \
+    int##lane##_t lanes[2 * (half)];                                        \
+    V128 r;                                                                 \
+    EACH(half, lanes[i] = a.i##lane[i])                                     \
+    EACH(half, lanes[i + (half)] = b.i##lane[i])                            \
+    EACH(2 * (half), int##lane##_t x = lanes[i]; x = x < (min) ? (min) : x; \
+         x = x > (max) ? (max) : x; r.out[i] = (out_type)x)                 \
+    return r;                                                               \
+  }
+DEFINE_NARROW(i8x16_narrow_s, 8, 16, i8, int8_t, INT8_MIN, INT8_MAX)
+DEFINE_NARROW(i8x16_narrow_u, 8, 16, u8, uint8_t, 0, UINT8_MAX)
+DEFINE_NARROW(i16x8_narrow_s, 4, 32, i16, int16_t, INT16_MIN, INT16_MAX)
+DEFINE_NARROW(i16x8_narrow_u, 4, 32, u16, uint16_t, 0, UINT16_MAX)
+#undef DEFINE_NARROW
+
+/* Sums of products of neighbours; only two times -128 * -128 saturates. */
+static FORCE_INLINE V128 dot_i8x16(V128 a, V128 b) {
+  V128 r;
+  EACH(8, int sum = a.i8[2 * i] * b.i8[2 * i] + a.i8[2 * i + 1] * b.i8[2 * i + 1];
+       r.i16[i] = (int16_t)MIN(sum, INT16_MAX))
+  return r;
 }
 
 /* Vector forms of min and max: the scalar rule as whole-vector steps. */
