@@ -121,7 +121,8 @@ static void big_subtract(Big *a, const Big *b) {
 
 /* Compares a + b with c. */
 static int big_compare_sum(const Big *a, const Big *b, const Big *c) {
-  Big sum = {.n = MAX(a->n, b->n)};
+  Big sum;
+  sum.n = MAX(a->n, b->n);
   uint64_t carry = 0;
   for (unsigned i = 0; i < sum.n; i++) {
     carry += i < a->n ? a->limbs[i] : 0;
@@ -337,7 +338,6 @@ static Binary decimal_big(const Decimal *decimal) {
     big_multiply_pow5(&power, (unsigned)-decimal->exponent);
     result = big_quotient(&digits, &power, decimal->exponent);
   }
-  result.sticky |= decimal->more;
   return result;
 }
 
@@ -350,6 +350,7 @@ static bool read_decimal(const FloatText *text, Binary *out) {
   if (decimal.n == 0 || point < POINT_MIN) return true;
   if (point > POINT_MAX) return false;
   if (!decimal_small(&decimal, out)) *out = decimal_big(&decimal);
+  out->sticky |= decimal.more;
   return true;
 }
 
@@ -489,8 +490,11 @@ static void shortest_digits(Shortest *out, Interval *interval) {
     high = reaches_scale(interval);
     out->digits[out->n++] = digit;
   } while (!low && !high);
-  /* Both this digit and the next one will do, or one of them: the nearer one that will. */
-  if (low && high) high = big_compare_sum(&interval->value, &interval->value, &interval->scale) > 0;
+  /* Where both this digit and the next one will do, take the nearer, and between them the even. */
+  if (low && high) {
+    int order = big_compare_sum(&interval->value, &interval->value, &interval->scale);
+    high = order > 0 || (order == 0 && digit % 2 != 0);
+  }
   if (high) out->digits[out->n - 1]++;
 }
 

@@ -94,8 +94,27 @@ static void test_alloc_fails_on_demand(void **state) {
   a = alloc_new(&alloc, 1);
   assert_non_null(a);
   alloc_free(&alloc, a, 1);
-  assert_null(alloc_new(&alloc, SIZE_MAX / 2));
   assert_int_equal(alloc.used, 0);
+}
+
+static void *refusing_resize(void *user, void *ptr, size_t old_size, size_t new_size) {
+  (void)user, (void)ptr, (void)old_size, (void)new_size;
+  return NULL;
+}
+
+static void test_alloc_passes_refusals_on(void **state) {
+  (void)state;
+  Alloc alloc;
+  alloc_init(&alloc, refusing_resize, NULL);
+  assert_null(alloc_new(&alloc, 1));
+  assert_null(alloc_zero(&alloc, SIZE_MAX));
+  assert_int_equal(alloc.used, 0);
+  Arena arena;
+  arena_init(&arena, &alloc);
+  assert_null(arena_try(&arena, 1));
+  assert_null(arena_try(&arena, 1 << 20));
+  assert_int_equal(arena.used, 0);
+  arena_clear(&arena);
 }
 
 static void test_error_text(void **state) {
@@ -517,7 +536,7 @@ static void test_hashes(void **state) {
     uint64_t before = hash_bytes(words, sizeof words, 7);
     words[round % 3] ^= UINT64_C(1) << round % 64;
     uint64_t changed = before ^ hash_bytes(words, sizeof words, 7);
-    for (int bit = 0; bit < 64; bit++) flips[bit] += changed >> bit & 1;
+    for (int bit = 0; bit < 64; bit++) flips[bit] += (changed >> bit & 1) != 0;
   }
   for (int bit = 0; bit < 64; bit++) assert_in_range(flips[bit], 1800, 2300);
   Alloc alloc;
@@ -534,6 +553,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_alloc_accounts),
       cmocka_unit_test(test_alloc_fails_on_demand),
+      cmocka_unit_test(test_alloc_passes_refusals_on),
       cmocka_unit_test(test_error_text),
       cmocka_unit_test(test_error_wraps_and_truncates),
       cmocka_unit_test(test_arena_aligns_and_grows),
