@@ -321,12 +321,14 @@ static int print_middle(uint64_t bits, char *text, size_t size) {
 
 static void test_long_halfway_cases(void **state) {
   (void)state;
+  /* Not every CPU has a longer double, and valgrind gives it the bits of the short one. */
+  volatile long double one = 1, bit = 1e-18L;
+  if (one + bit == one) skip();
   char text[2000];
   for (int i = 0; i < 2000; i++) {
     /* Below 2^64, where 1,100 digits behind the point are exact; long double holds the middle. */
     uint64_t bits = random_next() % UINT64_C(0x43F0000000000000);
     if (i % 4 == 0) bits %= UINT64_C(0x0020000000000000);
-    if (sizeof(long double) <= sizeof(double)) skip();
     int length = print_middle(bits, text, sizeof text);
     expect_f64(text, NUMBER_OK, bits + bits % 2);
     text[length - 1] = '1';

@@ -78,7 +78,6 @@ static void test_reserve_and_commit(void **state) {
   assert_true(os_commit(at, page));
   assert_int_equal(at[0], 0);
   os_release(at, size);
-  assert_true(dies(look, at));
   os_release(NULL, 0);
   assert_null(os_reserve(SIZE_MAX / 2 & ~(page - 1)));
 }
