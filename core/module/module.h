@@ -112,7 +112,8 @@ typedef struct SectionRange {
 
 typedef struct Names Names; /* names.h: made from the name section on first use */
 
-typedef struct Module {
+typedef struct Module Module;
+struct Module {
   Arena arena;
   Alloc *alloc;
   _Atomic uint32_t refs;
@@ -148,6 +149,7 @@ typedef struct Module {
   uint64_t memory64s, table64s; /* of the first 64: bit set when addresses are i64 */
   void *_Atomic names;          /* Names, made once; see names.h */
   void *_Atomic engine_data; /* what the active engine keeps per module; freed through EngineOps */
+  const void *engine_ops;    /* the EngineOps it was loaded for; set by the loader, once */
   uint8_t hash[32];          /* unused until a cache asks: zero */
 } Module;
 

@@ -114,6 +114,14 @@ struct Tag {
   _Atomic uint32_t refs;
 };
 
+#if defined(__SANITIZE_ADDRESS__)
+#define RILLE_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define RILLE_ASAN 1
+#endif
+#endif
+
 typedef struct RunLimits {
   uint64_t memory_bytes, timeout_ns, stack_bytes; /* 0: none */
   bool has_fuel, suspends;
@@ -143,9 +151,24 @@ struct Instance {
   Slot *memory0_cache; /* reserved for the compiler */
 };
 
-/* Stores merge: `into` is followed until NULL by store_of. */
+/* What references of the any, extern and exn families point at starts with this. */
+typedef struct Object {
+  const Type *type; /* NULL: a HostValue */
+} Object;
+
+/* A value of the host behind an extern reference. */
+typedef struct HostValue HostValue;
+struct HostValue {
+  Object object;
+  uint64_t payload;
+  HostValue *next; /* of the store's */
+};
+
+/* Stores merge: `into` is followed until NULL by store_of. Merging happens only while no guest code
+ * of either store runs, or inside a host call: an engine that keeps instance->poll in a register
+ * reads it again after host calls. */
 struct Store {
-  Store *into;
+  Store *_Atomic into;
   Engine *engine;
   Alloc *alloc;
   _Atomic uint32_t refs;
@@ -158,12 +181,22 @@ struct Store {
   uint32_t n_running;
   Store *merged; /* the stores that point here, freed with it */
   Store *next_merged;
+  HostValue *host_values;
+  Func **held; /* host functions that references of the store may mean: an open-addressed set */
+  uint32_t n_held, held_room;
+  size_t weight; /* objects in the lists above: merging walks the lists of the lighter store */
+  /* limits.c, under its lock: */
+  bool is_ticked; /* in the ticker's list; when not, POLL_TICK is set */
+  uint32_t slow_polls;
+  Store *next_ticked;
 };
 
 enum { POLL_INTERRUPT = 1, POLL_TICK = 2 }; /* Store.poll */
 
 static inline Store *store_of(Store *store) {
-  while (store->into) store = store->into;
+  for (Store *into; (into = atomic_load_explicit(&store->into, memory_order_acquire)) != NULL;) {
+    store = into;
+  }
   return store;
 }
 
@@ -197,6 +230,14 @@ struct Act {
   LimitKind limit;
   int exit_status;
   Slot exception;
+  char *anchor;         /* C stack address of the entry: tells which activations are dead */
+  uint32_t depth;       /* nested activations below it on its stack */
+  ErrorKind error_kind; /* of a host trap: ERROR_TRAP, or what replaces it */
+#ifdef RILLE_ASAN       /* where the address sanitizer thinks the two stacks are */
+  void *host_fake, *guest_fake;
+  const void *host_bottom;
+  size_t host_size;
+#endif
   char message[192]; /* of a host trap */
 };
 
@@ -212,7 +253,8 @@ struct Stack {
   char *machine_top; /* where the machine stack starts */
   Engine *engine;
   void *user;
-  Stack *next; /* of the pool */
+  Stack *next;       /* of the pool */
+  unsigned valgrind; /* the tool's name for it */
 };
 
 /* A frame of a backtrace. */
