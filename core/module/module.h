@@ -151,7 +151,7 @@ struct Module {
   void *_Atomic engine_data; /* what the active engine keeps per module; freed through EngineOps */
   const void *engine_ops;    /* the EngineOps it was loaded for; set by the loader, once */
   uint8_t hash[32];          /* unused until a cache asks: zero */
-} Module;
+};
 
 typedef struct LoadOptions {
   FeatureSet features;
