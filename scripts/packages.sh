@@ -1,4 +1,5 @@
-# Sourced by quickstart.sh and test.sh: Debian packages and builds. POSIX sh.
+# shellcheck shell=sh
+# Sourced by quickstart.sh and test.sh: Debian packages and builds.
 
 # is_here THING: a command on PATH, or a file when it starts with a slash.
 is_here() {
@@ -18,6 +19,7 @@ need_packages() {
   [ -n "$missing" ] || return 0
   if [ "$(id -u)" = 0 ] && is_here apt-get; then
     echo "installing:$missing"
+    # shellcheck disable=SC2086 # several words
     install_packages $missing
   fi
   missing=
@@ -50,13 +52,14 @@ configure_and_build() {
     CMAKE_GENERATOR=Ninja
     export CMAKE_GENERATOR
   fi
-  log=$(mktemp)
-  if cmake --preset "$preset" ${CMAKE_ARGS:-} >"$log" 2>&1 &&
-    cmake --build "build/$preset" -j "$(nproc)" ${1:+--target "$@"} >>"$log" 2>&1; then
-    rm -f "$log"
+  build_log=$(mktemp)
+  # shellcheck disable=SC2086 # several words
+  if cmake --preset "$preset" ${CMAKE_ARGS:-} >"$build_log" 2>&1 &&
+    cmake --build "build/$preset" -j "$(nproc)" ${1:+--target "$@"} >>"$build_log" 2>&1; then
+    rm -f "$build_log"
   else
-    tail -n 60 "$log" >&2
-    rm -f "$log"
+    tail -n 60 "$build_log" >&2
+    rm -f "$build_log"
     return 1
   fi
 }

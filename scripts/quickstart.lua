@@ -2,7 +2,7 @@
 --
 -- The plugins are in scripts/plugins: C sources, the built .wasm, and build.sh. Each runs in a
 -- sandbox of its own: it sees its memory and what the host passes as imports, nothing else.
--- scripts/quickstart.sh builds what this needs; after that `lua5.4 scripts/quickstart.lua` is enough.
+-- scripts/quickstart.sh builds what this needs; then `lua5.4 scripts/quickstart.lua` is enough.
 
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
 local built = here .. "/../build/release/lua/" .. _VERSION:match("%d+%.%d+")

@@ -1,0 +1,369 @@
+#!/bin/sh
+# Every test of the project: scripts/test.sh [GROUP...], groups being the names in `all_groups`.
+#
+# Installs missing Debian packages when it may, else names them and skips what needs them. Each
+# suite's output is in build/test-logs; the last line here is the total. A suite says how it went in
+# its last line of the form "N passed, N failed[, N skipped]"; one that dies without such a line, or
+# with another status than its counts explain, is one more failure.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+. scripts/packages.sh
+
+all_groups="build unit spec corpus lua module command asan hard clang valgrind aarch64 style"
+shared=${RILLE_SHARED:-../shared}
+spec_repository=https://github.com/WebAssembly/spec
+spec_commit=285a9032950cbad6a9f84de11183008e286092a2
+root=$PWD
+logs=$root/build/test-logs
+total_passed=0 total_failed=0 total_skipped=0
+export ASAN_OPTIONS="${ASAN_OPTIONS:-abort_on_error=0:detect_leaks=1}"
+export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
+
+# ---- Counting ------------------------------------------------------------------------------------
+
+count_in() { # count_in WORD LINE: the number before WORD, or 0
+  number=$(printf '%s\n' "$2" | sed -nE "s/.*[^0-9]?([0-9]+) $1.*/\1/p" | head -n 1)
+  echo "${number:-0}"
+}
+
+last_counts() { # last_counts LOG
+  grep -aoE '[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?' "$1" | tail -n 1
+}
+
+# suite NAME COMMAND...: runs it with its output in a log and adds its counts to the totals.
+suite() {
+  name=$1
+  shift
+  log=$logs/$(printf '%s' "$name" | tr -c 'A-Za-z0-9.\n' '_').log
+  began=$(date +%s)
+  ("$@") >"$log" 2>&1 </dev/null
+  status=$?
+  line=$(last_counts "$log")
+  p=$(printf '%s' "$line" | sed -nE 's/^([0-9]+) passed.*/\1/p')
+  f=$(printf '%s' "$line" | sed -nE 's/.* ([0-9]+) failed.*/\1/p')
+  s=$(printf '%s' "$line" | sed -nE 's/.* ([0-9]+) skipped.*/\1/p')
+  p=${p:-0} f=${f:-0} s=${s:-0}
+  if [ -z "$line" ] || { [ "$status" -ne 0 ] && [ "$f" -eq 0 ]; }; then f=$((f + 1)); fi
+  total_passed=$((total_passed + p))
+  total_failed=$((total_failed + f))
+  total_skipped=$((total_skipped + s))
+  printf '%-34s %6d passed %4d failed %3d skipped  %4d s\n' \
+    "$name" "$p" "$f" "$s" $(($(date +%s) - began))
+  if [ "$f" -ne 0 ]; then
+    echo "--- end of $log (status $status)"
+    tail -n 25 "$log" | cut -c 1-200
+    echo "---"
+  fi
+}
+
+skip() { # skip NAME WHY
+  printf '%-34s skipped: %s\n' "$1" "$2"
+  total_skipped=$((total_skipped + 1))
+}
+
+# check NAME COMMAND...: a suite of one test, which is the command's status.
+check() {
+  check_name=$1
+  shift
+  suite "$check_name" one_check "$@"
+}
+one_check() {
+  if "$@"; then echo "1 passed, 0 failed"; else echo "0 passed, 1 failed"; fi
+}
+
+# ---- Suites --------------------------------------------------------------------------------------
+
+# The cmocka programs of a build, run through the words after it (an emulator, say).
+run_unit_tests() {
+  build=$1
+  shift
+  unit_passed=0 unit_failed=0
+  output=$(mktemp)
+  for program in "$build"/tests/test_* "$build"/tests/example; do
+    [ -x "$program" ] || continue
+    echo "== $program"
+    "$@" "$program" >"$output" 2>&1
+    status=$?
+    cat "$output"
+    p=$(sed -nE 's/.*PASSED[^0-9]*([0-9]+) test.*/\1/p' "$output" | awk '{n += $1} END {print n + 0}')
+    f=$(sed -nE 's/.*FAILED[^0-9]*([0-9]+) test.*/\1/p' "$output" | awk '{n += $1} END {print n + 0}')
+    if [ $((p + f)) -eq 0 ] && [ "$status" -eq 0 ]; then p=1; fi
+    if [ "$status" -ne 0 ] && [ "$f" -eq 0 ]; then f=1; fi
+    unit_passed=$((unit_passed + p))
+    unit_failed=$((unit_failed + f))
+  done
+  rm -f "$output"
+  [ $((unit_passed + unit_failed)) -gt 0 ] || echo "no unit test was built"
+  echo "$unit_passed passed, $unit_failed failed"
+}
+
+# Sets spec_dir to a folder with core/, from ../shared or from the public repository.
+find_spec_tests() {
+  spec_dir=
+  if [ -d "$shared/spec/core" ]; then
+    spec_dir=$shared/spec
+  elif [ -d build/spec/test/core ]; then
+    spec_dir=build/spec/test
+  elif is_here git && mkdir -p build/spec && git -C build/spec init -q &&
+    timeout 120 git -C build/spec fetch -q --depth 1 "$spec_repository" "$spec_commit" \
+      </dev/null >/dev/null 2>&1 &&
+    git -C build/spec checkout -q FETCH_HEAD; then
+    spec_dir=build/spec/test
+  fi
+  [ -n "$spec_dir" ]
+}
+
+run_wast() { # run_wast BUILD [PATH...] through the words in $wast_runner
+  build=$1
+  shift
+  ${wast_runner:-} "$build/tests/wast" "$@"
+}
+
+# The Lua programs of the machine: "program version" a line. LuaJIT loads the module of 5.1.
+lua_programs() {
+  for version in 5.1 5.2 5.3 5.4 5.5; do
+    is_here "lua$version" && echo "lua$version $version"
+  done
+  is_here luajit && echo "luajit 5.1"
+}
+
+# run_lua_suite BUILD PROGRAM VERSION [RUNNER...]: tests/lua on one Lua.
+run_lua_suite() {
+  build=$1 program=$2 version=$3
+  shift 3
+  folder=$root/$build/lua/$version
+  export LUA_PATH="$root/tests/lua/?.lua;$folder/?.lua;;" LUA_CPATH="$folder/?.so"
+  export RILLE_SHARED="$shared" RILLE_BUILD="$build"
+  "$@" "$program" tests/lua/run.lua
+}
+
+sanitizer_preload() {
+  for library in libasan.so libubsan.so; do
+    path=$(gcc -print-file-name=$library)
+    case $path in /*) printf '%s ' "$path" ;; esac
+  done
+}
+
+# ---- Checks of what was built --------------------------------------------------------------------
+
+module_is_small() { # module_is_small FILE: stripped, at most 700 kB
+  stripped=$(mktemp)
+  strip -o "$stripped" "$1" && size=$(wc -c <"$stripped")
+  rm -f "$stripped"
+  echo "$1: $size bytes stripped"
+  [ "$size" -le 700000 ]
+}
+
+module_exports_only_luaopen() {
+  ! nm -D --defined-only "$1" | awk '{print $3}' | grep -v '^luaopen_'
+}
+
+module_links_no_lua() {
+  ! readelf -d "$1" | grep -E 'NEEDED.*lua'
+}
+
+library_exports_only_rille() {
+  ! nm -D --defined-only build/release/librille.so | awk '{print $3}' | grep -vE '^(rille_|RILLE_)'
+}
+
+installs_usable_library() {
+  prefix=$root/build/install
+  rm -rf "$prefix"
+  cmake --install build/release --prefix "$prefix" >/dev/null || return 1
+  [ -f "$prefix/include/rille.h" ] || return 1
+  flags=$(PKG_CONFIG_PATH=$(find "$prefix" -name pkgconfig) pkg-config --cflags --libs rille) || return 1
+  printf '#include <rille.h>\n#include <stdio.h>\nint main(void) { return puts(rille_version()) < 0; }\n' \
+    >"$prefix/use.c"
+  # shellcheck disable=SC2086 # several words
+  cc "$prefix/use.c" -o "$prefix/use" $flags &&
+    LD_LIBRARY_PATH=$(dirname "$(find "$prefix" -name librille.so)") "$prefix/use"
+}
+
+# Sources in `git ls-files` only: what is built or not yet added is nobody's style.
+c_sources() {
+  git ls-files '*.c' '*.h' 2>/dev/null | grep -v '^tests/data/'
+}
+
+formatted() {
+  c_sources | xargs clang-format --dry-run -Werror
+}
+
+# ---- Groups: what runs, in this order ------------------------------------------------------------
+
+group_build() {
+  check "build release" configure_and_build release
+  check "build asan" configure_and_build asan
+}
+
+group_unit() {
+  suite "unit tests" run_unit_tests build/release
+}
+
+group_spec() {
+  if find_spec_tests; then
+    for part in core legacy custom; do
+      [ -d "$spec_dir/$part" ] && suite "spec $part" run_wast build/release "$spec_dir/$part"
+    done
+    for part in threads wide-arithmetic custom-page-sizes; do
+      [ -d "$spec_dir/proposals/$part" ] &&
+        suite "spec $part" run_wast build/release "$spec_dir/proposals/$part"
+    done
+  else
+    skip "spec" "no $shared/spec and no $spec_repository at $spec_commit"
+  fi
+  suite "regressions" run_wast build/release tests/wat/regress
+}
+
+group_corpus() {
+  if [ -d "$shared/spec-bin" ]; then
+    suite "corpus of spec modules" build/release/tests/corpus "$shared/spec-bin"
+  else
+    skip "corpus of spec modules" "no $shared/spec-bin"
+  fi
+  if [ -d "$shared/real" ]; then
+    suite "corpus of real modules" build/release/tests/corpus "$shared/real"
+  else
+    skip "corpus of real modules" "no $shared/real"
+  fi
+}
+
+group_lua() {
+  lua_programs >"$logs/lua_programs"
+  while read -r program version; do
+    if [ -f "build/release/lua/$version/wasm.so" ]; then
+      suite "lua tests on $program" run_lua_suite build/release "$program" "$version"
+    else
+      skip "lua tests on $program" "its headers were not found"
+    fi
+  done <"$logs/lua_programs"
+}
+
+group_module() {
+  for module in build/release/lua/*/wasm.so; do
+    version=$(basename "$(dirname "$module")")
+    check "wasm.so $version is small" module_is_small "$module"
+    check "wasm.so $version exports" module_exports_only_luaopen "$module"
+    check "wasm.so $version links no lua" module_links_no_lua "$module"
+  done
+  check "librille exports" library_exports_only_rille
+  check "install and pkg-config" installs_usable_library
+}
+
+group_command() {
+  check "quickstart" lua5.4 scripts/quickstart.lua
+  suite "command" sh tests/bench/test_command.sh
+}
+
+group_asan() {
+  suite "asan: unit tests" run_unit_tests build/asan
+  if find_spec_tests; then suite "asan: spec core" run_wast build/asan "$spec_dir/core"; fi
+  suite "asan: regressions" run_wast build/asan tests/wat/regress
+  if [ -f build/asan/lua/5.4/wasm.so ]; then
+    suite "asan: lua tests on lua5.4" run_lua_suite build/asan lua5.4 5.4 \
+      env LD_PRELOAD="$(sanitizer_preload)"
+  fi
+}
+
+group_hard() {
+  check "build hard" configure_and_build hard
+  suite "hard: unit tests" run_unit_tests build/hard
+  if find_spec_tests; then suite "hard: spec core" run_wast build/hard "$spec_dir/core"; fi
+}
+
+group_clang() {
+  if ! is_here clang; then
+    skip "clang" "clang is not installed"
+    return
+  fi
+  check "build clang" configure_and_build clang
+  suite "clang: unit tests" run_unit_tests build/clang
+}
+
+group_valgrind() {
+  if ! is_here valgrind || [ ! -f build/release/lua/5.4/wasm.so ]; then
+    skip "valgrind" "valgrind or the module of Lua 5.4 is missing"
+    return
+  fi
+  suite "valgrind: lua tests on lua5.4" run_lua_suite build/release lua5.4 5.4 \
+    valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite
+}
+
+# cmocka for AArch64 is unpacked beside the build, so that the machine stays as it is.
+fetch_arm_cmocka() {
+  arm_root=$root/build/aarch64-root
+  [ -f "$arm_root/usr/include/cmocka.h" ] && return
+  is_here apt-get && is_here dpkg || return 1
+  state=$root/build/aarch64-apt
+  mkdir -p "$state/lists/partial" "$state/cache/archives/partial" "$arm_root"
+  : >"$state/status"
+  (cd "$state" || exit 1
+    set -- -qq -o APT::Architecture=arm64 -o APT::Architectures::=arm64 -o Dir::State="$state" \
+      -o Dir::State::status="$state/status" -o Dir::Cache="$state/cache" -o APT::Sandbox::User=
+    timeout 180 apt-get "$@" update && timeout 60 apt-get "$@" download libcmocka-dev libcmocka0 &&
+      for package in *.deb; do dpkg -x "$package" "$arm_root"; done)
+}
+
+group_aarch64() {
+  if ! is_here qemu-aarch64 || ! is_here aarch64-linux-gnu-gcc; then
+    skip "aarch64" "qemu-aarch64 or aarch64-linux-gnu-gcc is missing"
+    return
+  fi
+  if fetch_arm_cmocka >/dev/null 2>&1 </dev/null; then
+    CMAKE_ARGS="${CMAKE_ARGS:-} -DCMOCKA_INCLUDE=$arm_root/usr/include
+      -DCMOCKA_LIBRARY=$arm_root/usr/lib/aarch64-linux-gnu/libcmocka.so" \
+      check "build aarch64" configure_and_build aarch64
+  else
+    skip "aarch64: unit tests" "cmocka for arm64 cannot be had"
+    check "build aarch64" configure_and_build aarch64
+  fi
+  emulator="qemu-aarch64 -L /usr/aarch64-linux-gnu"
+  emulator="$emulator -E LD_LIBRARY_PATH=$arm_root/usr/lib/aarch64-linux-gnu:$root/build/aarch64"
+  # shellcheck disable=SC2086 # several words
+  suite "aarch64: unit tests" run_unit_tests build/aarch64 $emulator
+  wast_runner=$emulator
+  if find_spec_tests; then suite "aarch64: spec core" run_wast build/aarch64 "$spec_dir/core"; fi
+  wast_runner=
+}
+
+group_style() {
+  if [ -z "$(c_sources)" ]; then
+    skip "clang-format" "no git repository"
+  elif is_here clang-format; then
+    check "clang-format" formatted
+  else
+    skip "clang-format" "clang-format is not installed"
+  fi
+  if is_here luacheck; then
+    check "luacheck" luacheck -q .
+  else
+    skip "luacheck" "luacheck is not installed"
+  fi
+  if is_here shellcheck; then
+    check "shellcheck" shellcheck -x scripts/*.sh scripts/plugins/*.sh .ci/run
+  else
+    skip "shellcheck" "shellcheck is not installed"
+  fi
+}
+
+install_what_is_missing() {
+  need_packages gcc:gcc make:make cmake:cmake ninja:ninja-build git:git \
+    pkg-config:pkg-config /usr/include/cmocka.h:libcmocka-dev \
+    lua5.1:lua5.1 lua5.2:lua5.2 lua5.3:lua5.3 lua5.4:lua5.4 luajit:luajit \
+    /usr/include/lua5.1/lua.h:liblua5.1-0-dev /usr/include/lua5.2/lua.h:liblua5.2-dev \
+    /usr/include/lua5.3/lua.h:liblua5.3-dev /usr/include/lua5.4/lua.h:liblua5.4-dev \
+    clang:clang clang-format:clang-format luacheck:lua-check valgrind:valgrind \
+    shellcheck:shellcheck qemu-aarch64:qemu-user aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu \
+    /usr/aarch64-linux-gnu/include/stdio.h:libc6-dev-arm64-cross ||
+    echo "going on without them"
+}
+
+mkdir -p "$logs"
+install_what_is_missing
+if [ -n "${CI:-}" ]; then export CMAKE_ARGS="-DRILLE_WERROR=ON"; fi
+# shellcheck disable=SC2086 # several words
+[ $# -gt 0 ] || set -- $all_groups
+for group; do
+  "group_$group"
+done
+echo "$total_passed passed, $total_failed failed, $total_skipped skipped"
+[ "$total_failed" -eq 0 ]
