@@ -251,7 +251,7 @@ group_module() {
 
 group_command() {
   check "quickstart" lua5.4 scripts/quickstart.lua
-  suite "command" sh tests/bench/test_command.sh
+  suite "command" sh scripts/test_command.sh
 }
 
 group_asan() {

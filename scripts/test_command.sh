@@ -1,0 +1,77 @@
+#!/bin/sh
+# Tests of the command scripts/wasm.lua: what each subcommand prints and its exit status.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+passed=0 failed=0
+lua=${LUA:-lua5.4}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# expect NAME STATUS PATTERN ARG...: the command's exit status, and a line in its output or errors.
+expect() {
+  name=$1 status=$2 pattern=$3
+  shift 3
+  "$lua" scripts/wasm.lua "$@" >"$work/out" 2>&1 <"$work/in"
+  got=$?
+  if [ "$got" -eq "$status" ] && grep -qE -e "$pattern" "$work/out"; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    echo "$name: status $got, wanted $status and a line like: $pattern"
+    cat "$work/out"
+  fi
+}
+
+: >"$work/in"
+cat >"$work/add.wat" <<'END'
+(module $calc
+  (memory (export "memory") 1)
+  (func $add (export "add") (param i32 i64) (result i64)
+    (i64.add (i64.extend_i32_s (local.get 0)) (i64.extend8_s (local.get 1)))))
+END
+cat >"$work/hello.wat" <<'END'
+(module
+  (import "wasi_snapshot_preview1" "fd_write"
+    (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\08\00\00\00\06\00\00\00hello\n")
+  (func (export "_start")
+    (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 20)))
+    (call $proc_exit (i32.const 7))))
+END
+cat >"$work/quiet.wat" <<'END'
+(module (memory (export "memory") 1) (func (export "_start")))
+END
+cat >"$work/trap.wat" <<'END'
+(module (memory (export "memory") 1) (func $oops (export "_start") unreachable))
+END
+echo '(module (func (result i32)))' >"$work/invalid.wat"
+
+expect "no command" 2 '^usage:'
+expect "help" 0 'inspect' help
+expect "unknown command" 2 'unknown command frob' frob
+expect "unknown option" 2 'unknown option --frob' run --frob x
+expect "missing file" 1 'nowhere.wasm' wat "$work/nowhere.wasm"
+expect "invalid module" 1 'type mismatch' inspect "$work/invalid.wat"
+expect "inspect exports" 0 'add +\(func .*param i32 i64.*result i64' inspect "$work/add.wat"
+expect "inspect features" 0 'features.*sign' inspect "$work/add.wat"
+expect "inspect plugin" 0 'ledger.keep' inspect scripts/plugins/ledger.wasm
+expect "inspect names" 0 'names: .*functions' inspect scripts/plugins/ledger.wasm
+expect "inspect json" 0 '"module":"ledger"' inspect --json scripts/plugins/ledger.wasm
+expect "wat" 0 'i64.extend8_s' wat "$work/add.wat"
+expect "compile" 2 'not built yet' compile "$work/add.wat"
+expect "bench" 0 'ns a call' bench --seconds=0.05 "$work/add.wat" add 1 2
+expect "bench argument count" 2 '2 arguments' bench "$work/add.wat" add 1
+expect "bench no export" 1 'no exported function' bench "$work/add.wat" sub 1
+expect "run status" 7 '^hello$' run "$work/hello.wat"
+expect "run without exit" 0 '' run "$work/quiet.wat"
+expect "run trap" 1 'unreachable' run "$work/trap.wat"
+expect "run engine" 7 '^hello$' run --engine=interpreter "$work/hello.wat"
+printf 'add(40, 2)\nx = 5\nadd(x, 1)\nnonsense(\nmemory\n' >"$work/in"
+expect "repl call" 0 '42' repl "$work/add.wat"
+expect "repl error" 0 '^> error:' repl "$work/add.wat"
+expect "repl assignment" 0 '\b6$' repl "$work/add.wat"
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

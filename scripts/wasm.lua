@@ -1,0 +1,359 @@
+#!/usr/bin/env lua
+-- The command: lua scripts/wasm.lua run | inspect | wat | compile | repl | bench ...
+--
+-- Finds the module that was built for the Lua it runs in, or else an installed one. Exit status:
+-- the guest's (run), 0, 1 when something failed, 2 for a wrong command line or what is not built yet.
+
+local here = arg[0]:match("^(.*)/[^/]*$") or "."
+local built = here .. "/../build/release/lua/" .. _VERSION:match("%d+%.%d+")
+package.path = built .. "/?.lua;" .. package.path
+package.cpath = built .. "/?.so;" .. package.cpath
+local wasm = require "wasm"
+
+local usage = [[
+usage: lua wasm.lua COMMAND ...
+  run [--engine=E] [--dir=HOST::GUEST] [--env=K=V] FILE [ARG...]
+                          runs a WASI program; its exit status is this one's
+  inspect [--json] FILE   sections, imports, exports, features, sizes, names
+  wat FILE                the module as text
+  compile FILE            compiles ahead of time
+  repl FILE               a prompt with the module's exports as variables
+  bench [--seconds=S] FILE EXPORT [ARG...]
+                          how long a call takes
+FILE is a binary or text module.
+]]
+
+local function fail(status, message)
+  io.stderr:write("wasm: ", tostring(message), "\n")
+  os.exit(status, true)
+end
+
+local function fail_usage(message)
+  fail(2, message .. "\n" .. usage)
+end
+
+-- Takes leading --name=value options off `args`; `known` maps their names to what takes the value.
+local function take_options(args, known)
+  while args[1] and args[1]:sub(1, 2) == "--" do
+    local option = table.remove(args, 1)
+    if option == "--" then break end
+    local name, value = option:match("^%-%-([%w-]+)=?(.*)$")
+    if not known[name] then fail_usage("unknown option " .. option) end
+    known[name](value)
+  end
+end
+
+local function take_file(args)
+  return table.remove(args, 1) or fail_usage "a file is wanted"
+end
+
+local function load_module(path, options)
+  local module, err = wasm.loadfile(path, options)
+  if not module then fail(1, err) end
+  return module
+end
+
+local function read_file(path)
+  local file, err = io.open(path, "rb")
+  if not file then fail(1, err) end
+  local bytes = file:read "*a"
+  file:close()
+  return bytes
+end
+
+local function require_wasi()
+  local ok, wasi = pcall(require, "wasm.wasi")
+  if not ok then fail(2, "WASI is not built yet (no module wasm.wasi)") end
+  return wasi
+end
+
+local function needs_wasi(module)
+  for _, import in ipairs(module.imports) do
+    if import.module:match "^wasi_" then return true end
+  end
+  return false
+end
+
+-- The imports of an instance that is not run as a program: WASI when the module asks for it.
+local function default_imports(module)
+  if not needs_wasi(module) then return nil end
+  local context = require_wasi().new { args = { "wasm" }, stdout = "inherit", stderr = "inherit" }
+  return { wasi_snapshot_preview1 = context, wasi_unstable = context }
+end
+
+local commands = {}
+
+function commands.run(args)
+  local options = { dirs = {}, env = {}, stdin = "inherit", stdout = "inherit",
+    stderr = "inherit" }
+  local engine
+  take_options(args, {
+    engine = function(value) engine = value end,
+    dir = function(value)
+      local host, guest = value:match "^(.-)::(.*)$"
+      options.dirs[guest or value] = host or value
+    end,
+    env = function(value)
+      local name, text = value:match "^([^=]+)=(.*)$"
+      if not name then fail_usage("--env wants NAME=VALUE, not " .. value) end
+      options.env[name] = text
+    end,
+  })
+  local path = take_file(args)
+  options.args = { path }
+  for _, argument in ipairs(args) do options.args[#options.args + 1] = argument end
+  if not next(options.dirs) then options.dirs = nil end
+  if not next(options.env) then options.env = nil end
+
+  local module = load_module(path, { engine = engine })
+  local ok, status = pcall(require_wasi().run, module, options)
+  if not ok then fail(1, status) end
+  os.exit(status, true)
+end
+
+-- ---- inspect ------------------------------------------------------------------------------------
+
+local section_names = { [0] = "custom", "type", "import", "function", "table", "memory", "global",
+  "export", "start", "element", "code", "data", "datacount", "tag" }
+
+-- An unsigned LEB128 at `at`: value and next position.
+local function read_leb(bytes, at)
+  local value, scale = 0, 1
+  repeat
+    local byte = bytes:byte(at)
+    value = value + byte % 128 * scale
+    scale, at = scale * 128, at + 1
+  until byte < 128
+  return value, at
+end
+
+local function read_name(bytes, at)
+  local size, start = read_leb(bytes, at)
+  return bytes:sub(start, start + size - 1), start + size
+end
+
+-- Of a valid binary: {id, kind, name, offset, size, count}.
+local function list_sections(bytes)
+  local sections, at = {}, 9
+  while at <= #bytes do
+    local id = bytes:byte(at)
+    local size, start = read_leb(bytes, at + 1)
+    local section = { kind = section_names[id], offset = start - 1, size = size }
+    if id == 0 then
+      section.name = read_name(bytes, start)
+    elseif id ~= 8 then
+      section.count = read_leb(bytes, start)
+    end
+    sections[#sections + 1] = section
+    at = start + size
+  end
+  return sections
+end
+
+local name_kinds = { [0] = "module", "functions", "locals", "labels", "types", "tables", "memories",
+  "globals", "elements", "data", "fields", "tags" }
+
+-- How many things of each kind the name section names.
+local function count_names(module)
+  local counts = {}
+  for _, section in ipairs(module:sections "name") do
+    local at = 1
+    while at <= #section do
+      local kind = name_kinds[section:byte(at)]
+      local size, start = read_leb(section, at + 1)
+      if kind == "module" then
+        counts.module = 1
+      elseif kind and size > 0 then
+        counts[kind] = read_leb(section, start)
+      end
+      at = start + size
+    end
+  end
+  return counts
+end
+
+-- A feature is needed when the module does not load without it.
+local function needed_features(bytes)
+  local needed = {}
+  for name, on in pairs(wasm.config().features or {}) do
+    if on and not wasm.load(bytes, { features = { [name] = false } }) then
+      needed[#needed + 1] = name
+    end
+  end
+  table.sort(needed)
+  return needed
+end
+
+local json_escapes = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\t"] = "\\t" }
+
+local function json_of(value)
+  if type(value) == "string" then
+    return '"' .. value:gsub('[%c"\\]', function(c)
+      return json_escapes[c] or ("\\u%04x"):format(c:byte())
+    end) .. '"'
+  elseif type(value) ~= "table" then
+    return tostring(value)
+  end
+  local parts = {}
+  if #value > 0 or next(value) == nil then
+    for i, item in ipairs(value) do parts[i] = json_of(item) end
+    return "[" .. table.concat(parts, ",") .. "]"
+  end
+  for key, item in pairs(value) do parts[#parts + 1] = json_of(key) .. ":" .. json_of(item) end
+  table.sort(parts)
+  return "{" .. table.concat(parts, ",") .. "}"
+end
+
+local function print_description(d)
+  print(("%s: %d bytes, module name %s"):format(d.file, d.size, d.name or "(none)"))
+  print "sections"
+  for _, s in ipairs(d.sections) do
+    print(("  %-9s %-24s at %-8d %9d bytes %s"):format(s.kind, s.name or "", s.offset, s.size,
+      s.count and ("%7d"):format(s.count) or ""))
+  end
+  print(("imports (%d)"):format(#d.imports))
+  for _, i in ipairs(d.imports) do print(("  %s.%s %s"):format(i.module, i.name, i.type)) end
+  print(("exports (%d)"):format(#d.exports))
+  for _, e in ipairs(d.exports) do print(("  %s %s"):format(e.name, e.type)) end
+  print("features beyond 1.0: " .. (d.features[1] and table.concat(d.features, " ") or "none"))
+  local names = {}
+  for kind, count in pairs(d.names) do names[#names + 1] = ("%d %s"):format(count, kind) end
+  table.sort(names)
+  print("names: " .. (names[1] and table.concat(names, ", ") or "none"))
+end
+
+function commands.inspect(args)
+  local as_json = false
+  take_options(args, { json = function() as_json = true end })
+  local path = take_file(args)
+  local module = load_module(path)
+  local bytes = read_file(path)
+  if bytes:sub(1, 4) ~= "\0asm" then bytes = assert(wasm.wat2wasm(bytes)) end
+  local description = {
+    file = path, size = #bytes, name = module.name, sections = list_sections(bytes),
+    imports = module.imports, exports = module.exports, features = needed_features(bytes),
+    names = count_names(module),
+  }
+  if as_json then print(json_of(description)) else print_description(description) end
+end
+
+function commands.wat(args)
+  local bytes = read_file(take_file(args))
+  if bytes:sub(1, 4) ~= "\0asm" then bytes = wasm.wat2wasm(bytes) or bytes end
+  local text, err = wasm.wasm2wat(bytes)
+  if not text then fail(1, err) end
+  io.write(text)
+end
+
+function commands.compile()
+  fail(2, "the compiler is not built yet: modules run in the interpreter")
+end
+
+-- ---- repl ---------------------------------------------------------------------------------------
+
+local load_text = loadstring or load
+
+-- The line as an expression, else as statements, with `env` as its globals.
+local function compile_line(line, env)
+  local chunk, err
+  if setfenv then
+    chunk, err = load_text("return " .. line, "=line")
+    if not chunk then chunk, err = load_text(line, "=line") end
+    if chunk then setfenv(chunk, env) end
+  else
+    chunk = load("return " .. line, "=line", "t", env)
+    if not chunk then chunk, err = load(line, "=line", "t", env) end
+  end
+  return chunk, err
+end
+
+local function print_results(ok, ...)
+  if not ok then
+    print("error: " .. tostring((...)))
+  elseif select("#", ...) > 0 then
+    print(...)
+  end
+end
+
+function commands.repl(args)
+  local module = load_module(take_file(args))
+  local instance, err = module:instantiate(default_imports(module))
+  if not instance then fail(1, err) end
+  local exports = instance.exports
+  for _, export in ipairs(module.exports) do print(export.name, export.type) end
+  local env = setmetatable({ instance = instance, exports = exports, wasm = wasm }, {
+    __index = function(_, name)
+      local value = exports[name]
+      if value == nil then value = _G[name] end
+      return value
+    end,
+  })
+  while true do
+    io.write "> "
+    io.flush()
+    local line = io.read()
+    if not line then break end
+    local chunk, message = compile_line(line, env)
+    if chunk then print_results(pcall(chunk)) else print("error: " .. message) end
+  end
+  print()
+end
+
+-- ---- bench --------------------------------------------------------------------------------------
+
+-- Command-line words as the values that the function's type wants.
+local function convert_arguments(signature, words)
+  local types, values = {}, {}
+  for group in signature:gmatch "%(param([^()]*)%)" do
+    for name in group:gmatch "%S+" do types[#types + 1] = name end
+  end
+  if #types ~= #words then
+    fail_usage(("%d arguments are wanted for %s"):format(#types, signature))
+  end
+  for i, word in ipairs(words) do
+    local value = tonumber(word)
+    if not value then fail_usage("a number is wanted, not " .. word) end
+    values[i] = types[i] == "i64" and word or value
+  end
+  return values
+end
+
+local function time_calls(fn, arguments, count)
+  local unpack = table.unpack or unpack
+  local began = os.clock()
+  for _ = 1, count do fn(unpack(arguments)) end
+  return os.clock() - began
+end
+
+function commands.bench(args)
+  local seconds = 1
+  take_options(args, { seconds = function(value) seconds = tonumber(value) or seconds end })
+  local path = take_file(args)
+  local name = table.remove(args, 1) or fail_usage "an export is wanted"
+  local module = load_module(path)
+  local instance, err = module:instantiate(default_imports(module))
+  if not instance then fail(1, err) end
+  local fn = instance.exports[name]
+  if wasm.type(fn) ~= "func" then fail(1, ("no exported function %q"):format(name)) end
+  local arguments = convert_arguments(wasm.signature(fn), args)
+  local count, rounds = 1, {}
+  while time_calls(fn, arguments, count) < seconds / 20 do count = count * 2 end
+  for i = 1, 9 do rounds[i] = time_calls(fn, arguments, count) / count * 1e9 end
+  table.sort(rounds)
+  print(("%s: median %.1f ns a call, from %.1f to %.1f (9 rounds of %d calls)"):format(
+    name, rounds[5], rounds[1], rounds[9], count))
+end
+
+-- -------------------------------------------------------------------------------------------------
+
+local args = {}
+for i = 1, #arg do args[i] = arg[i] end
+local name = table.remove(args, 1)
+if not name or name == "help" or name == "--help" then
+  io.write(usage)
+  os.exit(name and 0 or 2, true)
+elseif not commands[name] then
+  fail_usage("unknown command " .. name)
+end
+local ok, err = pcall(commands[name], args)
+if not ok then fail(1, err) end
