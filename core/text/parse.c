@@ -393,13 +393,15 @@ void parse_module(Parser *parser) {
   if (parse_has_pending(parser)) parse_fail_misplaced(parser);
 }
 
-bool text_parse_module(Arena *arena, Str source, FeatureSet features, const uint8_t **bytes,
-                       size_t *size, Error *error) {
+bool text_parse_at(Arena *arena, Str source, uint32_t line, uint32_t column, FeatureSet features,
+                   const uint8_t **bytes, size_t *size, Error *error) {
   Guard guard;
   error_clear(error);
   if (!GUARD_TRY(&guard, arena, error)) return false;
   Parser *parser = ARENA_NEW(arena, Parser);
   parser_init(parser, arena, source, features);
+  parser->lexer.first_line = line;
+  parser->lexer.first_column = column;
   parse_module(parser);
   Buf out;
   buf_init(&out, arena);
@@ -408,6 +410,11 @@ bool text_parse_module(Arena *arena, Str source, FeatureSet features, const uint
   *bytes = out.at;
   *size = out.size;
   return true;
+}
+
+bool text_parse_module(Arena *arena, Str source, FeatureSet features, const uint8_t **bytes,
+                       size_t *size, Error *error) {
+  return text_parse_at(arena, source, 1, 1, features, bytes, size, error);
 }
 
 bool text_is_binary(const void *bytes, size_t size) {

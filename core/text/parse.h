@@ -208,6 +208,7 @@ ValType parse_val_type(Parser *parser);
 ValType parse_ref_type(Parser *parser);
 bool parse_at_ref_type(Parser *parser);
 uint32_t parse_heap_type(Parser *parser);
+bool parse_heap_word(Str word, uint32_t *heap); /* false when it names no heap type */
 void parse_type_field(Parser *parser); /* behind "(type" or "(rec" */
 /* [(type x)] (param ..)* (result ..)*: the type's index; binds the parameters as locals when asked
  * to. */
@@ -253,7 +254,9 @@ bool parse_take_hint(Parser *parser, uint8_t *hint);
 void parse_encode(Parser *parser, Buf *out);
 void buf_name(Buf *out, Str name);
 
-/* For script readers: text whose first byte stands at a known place. */
+/* For the script reader: a parser's tokens, and text that starts at a known place. */
 void parser_init(Parser *parser, Arena *arena, Str source, FeatureSet features);
+bool text_parse_at(Arena *arena, Str source, uint32_t line, uint32_t column, FeatureSet features,
+                   const uint8_t **bytes, size_t *size, Error *error);
 
 #endif

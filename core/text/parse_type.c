@@ -74,6 +74,15 @@ uint32_t parse_heap_type(Parser *parser) {
   return index;
 }
 
+bool parse_heap_word(Str word, uint32_t *heap) {
+  for (size_t i = 0; i < COUNT_OF(heap_words); i++)
+    if (str_equal(word, str_of(heap_words[i].word))) {
+      *heap = heap_words[i].heap;
+      return true;
+    }
+  return false;
+}
+
 static bool take_short_ref(Parser *parser, ValType *type) {
   if (parser->token.kind != TOKEN_WORD) return false;
   for (size_t i = 0; i < COUNT_OF(heap_words); i++)
