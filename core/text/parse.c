@@ -16,7 +16,7 @@ void parser_init(Parser *parser, Arena *arena, Str source, FeatureSet features) 
   parser->func = NO_INDEX;
   lexer_init(&parser->lexer, arena, source);
   for (unsigned i = 0; i < SECTION_ID_END; i++) buf_init(&parser->sections[i].bytes, arena);
-  Buf *const bufs[] = {&parser->pending_code, &parser->body,    &parser->hints,
+  Buf *const bufs[] = {&parser->pending_code, &parser->body,     &parser->hints,
                        &parser->scratch,      &parser->scratch2, &parser->hint_section.bytes};
   for (size_t i = 0; i < COUNT_OF(bufs); i++) buf_init(bufs[i], arena);
   strmap_init(&parser->type_map, arena);
@@ -64,19 +64,83 @@ void parse_fail(Parser *parser, const char *format, ...) {
 
 /* Words of the grammar that are neither instructions nor numbers. */
 static const char *const keywords[] = {
-    "module",      "type",        "rec",       "sub",         "final",        "func",
-    "struct",      "array",       "cont",      "field",       "mut",          "param",
-    "result",      "local",       "import",    "export",      "table",        "memory",
-    "global",      "tag",         "elem",      "data",        "start",        "offset",
-    "item",        "declare",     "shared",    "pagesize",    "ref",          "null",
-    "i8",          "i16",         "i32",       "i64",         "f32",          "f64",
-    "v128",        "any",         "eq",        "i31",         "none",         "nofunc",
-    "extern",      "noextern",    "exn",       "noexn",       "nocont",       "funcref",
-    "externref",   "anyref",      "eqref",     "i31ref",      "structref",    "arrayref",
-    "nullref",     "nullfuncref", "exnref",    "nullexnref",  "nullexternref", "contref",
-    "nullcontref", "then",        "do",        "catch_ref",   "catch_all_ref", "definition",
-    "instance",    "binary",      "quote",     "i8x16",       "i16x8",        "i32x4",
-    "i64x2",       "f32x4",       "f64x2",     "nan:canonical", "nan:arithmetic",
+    "module",
+    "type",
+    "rec",
+    "sub",
+    "final",
+    "func",
+    "struct",
+    "array",
+    "cont",
+    "field",
+    "mut",
+    "param",
+    "result",
+    "local",
+    "import",
+    "export",
+    "table",
+    "memory",
+    "global",
+    "tag",
+    "elem",
+    "data",
+    "start",
+    "offset",
+    "item",
+    "declare",
+    "shared",
+    "pagesize",
+    "ref",
+    "null",
+    "i8",
+    "i16",
+    "i32",
+    "i64",
+    "f32",
+    "f64",
+    "v128",
+    "any",
+    "eq",
+    "i31",
+    "none",
+    "nofunc",
+    "extern",
+    "noextern",
+    "exn",
+    "noexn",
+    "nocont",
+    "funcref",
+    "externref",
+    "anyref",
+    "eqref",
+    "i31ref",
+    "structref",
+    "arrayref",
+    "nullref",
+    "nullfuncref",
+    "exnref",
+    "nullexnref",
+    "nullexternref",
+    "contref",
+    "nullcontref",
+    "then",
+    "do",
+    "catch_ref",
+    "catch_all_ref",
+    "definition",
+    "instance",
+    "binary",
+    "quote",
+    "i8x16",
+    "i16x8",
+    "i32x4",
+    "i64x2",
+    "f32x4",
+    "f64x2",
+    "nan:canonical",
+    "nan:arithmetic",
 };
 
 static bool is_known_word(Str word) {
@@ -336,7 +400,9 @@ static void bind_fields(Parser *parser) {
   memset(parser->n, 0, sizeof parser->n);
 }
 
+/* What was read ahead, annotations included, will be read again. */
 static void restart(Parser *parser, const char *at) {
+  memset(&parser->pending, 0, sizeof parser->pending);
   parser->lexer.at = at;
   parser->has_next = false;
   parse_advance(parser);

@@ -36,9 +36,9 @@ typedef enum Space {
 /* An identifier and everything it stands for; one per distinct name of the module. */
 typedef struct Symbol {
   Str name;
-  uint32_t index[SPACE_COUNT];   /* NO_INDEX when it names nothing there */
-  uint32_t label;                /* the innermost label of this name, or NO_INDEX */
-  uint32_t local, local_of;      /* valid when local_of is the parser's scope */
+  uint32_t index[SPACE_COUNT]; /* NO_INDEX when it names nothing there */
+  uint32_t label;              /* the innermost label of this name, or NO_INDEX */
+  uint32_t local, local_of;    /* valid when local_of is the parser's scope */
 } Symbol;
 
 #define NO_SYMBOL UINT32_MAX
@@ -124,12 +124,12 @@ typedef struct Parser {
 
   StrMap symbol_map;
   VEC(Symbol) symbols;
-  U64Map fields;          /* type << 32 | symbol -> index of the field */
-  uint32_t n[SPACE_COUNT]; /* indices given so far, by the pass that runs */
+  U64Map fields;                   /* type << 32 | symbol -> index of the field */
+  uint32_t n[SPACE_COUNT];         /* indices given so far, by the pass that runs */
   uint32_t n_defined[SPACE_COUNT]; /* of these, not imported */
-  VEC(const char *) type_fields; /* where the type definitions are */
+  VEC(const char *) type_fields;   /* where the type definitions are */
   VEC(TypeDef) types;
-  StrMap type_map;   /* the bytes of a function type -> the smallest index */
+  StrMap type_map; /* the bytes of a function type -> the smallest index */
 
   Section sections[SECTION_ID_END];
   VEC(Custom) customs;
@@ -141,9 +141,9 @@ typedef struct Parser {
   const char *id_at; /* of the identifier read last */
 
   /* The function, or the constant expression, that is read. */
-  uint32_t scope;    /* the number of this scope of locals */
-  uint32_t func;     /* NO_INDEX outside of functions */
-  uint32_t n_locals; /* parameters included */
+  uint32_t scope;         /* the number of this scope of locals */
+  uint32_t func;          /* NO_INDEX outside of functions */
+  uint32_t n_locals;      /* parameters included */
   uint32_t n_label_names; /* labels numbered so far */
   VEC(ValType) locals;
   Signature signature;
@@ -172,7 +172,7 @@ bool parse_take_word(Parser *parser, const char *word);
 bool parse_take_group(Parser *parser, const char *word); /* moves behind "(word" */
 void parse_open(Parser *parser);
 void parse_close(Parser *parser);
-Str parse_string(Parser *parser);     /* any bytes */
+Str parse_string(Parser *parser);      /* any bytes */
 Str parse_utf8_string(Parser *parser); /* a name */
 bool parse_at_number(const Parser *parser);
 uint64_t parse_number(Parser *parser, unsigned bits); /* without sign */
@@ -209,7 +209,7 @@ ValType parse_ref_type(Parser *parser);
 bool parse_at_ref_type(Parser *parser);
 uint32_t parse_heap_type(Parser *parser);
 bool parse_heap_word(Str word, uint32_t *heap); /* false when it names no heap type */
-void parse_type_field(Parser *parser); /* behind "(type" or "(rec" */
+void parse_type_field(Parser *parser);          /* behind "(type" or "(rec" */
 /* [(type x)] (param ..)* (result ..)*: the type's index; binds the parameters as locals when asked
  * to. */
 uint32_t parse_type_use(Parser *parser, bool binds);

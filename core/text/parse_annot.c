@@ -29,11 +29,11 @@ static uint8_t section_order(Parser *parser, const Token *token) {
     const char *word;
     uint8_t order;
   } words[] = {
-      {"first", ORDER_FIRST},       {"type", ORDER_TYPE},       {"import", ORDER_IMPORT},
-      {"func", ORDER_FUNCTION},     {"table", ORDER_TABLE},     {"memory", ORDER_MEMORY},
-      {"tag", ORDER_TAG},           {"global", ORDER_GLOBAL},   {"export", ORDER_EXPORT},
-      {"start", ORDER_START},       {"elem", ORDER_ELEMENT},    {"datacount", ORDER_DATA_COUNT},
-      {"code", ORDER_CODE},         {"data", ORDER_DATA},       {"last", ORDER_LAST},
+      {"first", ORDER_FIRST},   {"type", ORDER_TYPE},     {"import", ORDER_IMPORT},
+      {"func", ORDER_FUNCTION}, {"table", ORDER_TABLE},   {"memory", ORDER_MEMORY},
+      {"tag", ORDER_TAG},       {"global", ORDER_GLOBAL}, {"export", ORDER_EXPORT},
+      {"start", ORDER_START},   {"elem", ORDER_ELEMENT},  {"datacount", ORDER_DATA_COUNT},
+      {"code", ORDER_CODE},     {"data", ORDER_DATA},     {"last", ORDER_LAST},
   };
   for (size_t i = 0; i < COUNT_OF(words); i++)
     if (token_is(token, words[i].word)) return words[i].order;
@@ -118,7 +118,7 @@ bool parse_has_pending(const Parser *parser) {
 
 void parse_fail_misplaced(Parser *parser) {
   const Pending *pending = &parser->pending;
-  const char *name = pending->customs.n > 0   ? "custom"
+  const char *name = pending->customs.n > 0 ? "custom"
                      : pending->n_names > 0 ? "name"
                                             : "metadata.code.branch_hint";
   const char *at = pending->at;
@@ -126,8 +126,7 @@ void parse_fail_misplaced(Parser *parser) {
 }
 
 static void forget_place_when_empty(Pending *pending) {
-  if (pending->customs.n == 0 && pending->n_names == 0 && pending->n_hints == 0)
-    pending->at = NULL;
+  if (pending->customs.n == 0 && pending->n_names == 0 && pending->n_hints == 0) pending->at = NULL;
 }
 
 Str parse_take_name(Parser *parser, const char *what) {

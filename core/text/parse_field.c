@@ -71,9 +71,9 @@ static bool take_is_64(Parser *parser) {
 
 static TextLimits parse_limits(Parser *parser, bool is_64) {
   TextLimits limits = {.flags = is_64 ? LIMITS_64 : 0};
-  limits.min = parse_number(parser, is_64 ? 64 : 32);
+  limits.min = parse_number(parser, 64);
   if (parse_at_number(parser)) {
-    limits.max = parse_number(parser, is_64 ? 64 : 32);
+    limits.max = parse_number(parser, 64);
     limits.flags |= LIMITS_MAX;
   }
   return limits;
@@ -90,8 +90,7 @@ static void parse_page_size(Parser *parser, TextLimits *limits) {
   if (!parse_take_group(parser, "pagesize")) return;
   const char *at = parser->token.at;
   uint64_t size = parse_number(parser, 64);
-  if (size == 0 || (size & (size - 1)) != 0)
-    parse_fail_at(parser, at, "invalid custom page size");
+  if (size == 0 || (size & (size - 1)) != 0) parse_fail_at(parser, at, "invalid custom page size");
   while (size >>= 1) limits->page_log2++;
   limits->flags |= LIMITS_PAGE_SIZE;
   parse_close(parser);
@@ -398,6 +397,21 @@ static void put_zero_offset(Buf *out, bool is_64) {
 
 /* --- tables, memories, globals, tags --- */
 
+/* Functions of a table's own segment: plain indices where their type, (ref func), fits the table.
+ */
+static void parse_table_funcs(Parser *parser, ElemList *list, Buf *out) {
+  if (type_heap(list->type) == HEAP_FUNC) {
+    list->type = REF_TYPE(HEAP_FUNC, false);
+    return parse_func_list(parser, list, out);
+  }
+  list->has_exprs = true;
+  for (; parse_at_index(parser); list->n++) {
+    parse_put_op(out, OP_REF_FUNC);
+    buf_u32(out, parse_index(parser, SPACE_FUNC));
+    parse_put_op(out, OP_END);
+  }
+}
+
 /* (table t (elem ..)): a table just as long as its segment. */
 static void parse_table_with_elems(Parser *parser, uint32_t table, bool is_64) {
   Buf *offset = &parser->scratch2, *items = &parser->body;
@@ -405,13 +419,11 @@ static void parse_table_with_elems(Parser *parser, uint32_t table, bool is_64) {
   offset->size = items->size = 0;
   ValType type = parse_ref_type(parser);
   if (!parse_take_group(parser, "elem")) parse_unexpected(parser);
-  ElemList list = {.type = REF_TYPE(HEAP_FUNC, false)};
-  if (parser->token.kind == TOKEN_OPEN) {
-    list.type = type;
+  ElemList list = {.type = type};
+  if (parser->token.kind == TOKEN_OPEN)
     parse_expr_list(parser, &list, items);
-  } else {
-    parse_func_list(parser, &list, items);
-  }
+  else
+    parse_table_funcs(parser, &list, items);
   parse_close(parser);
   put_zero_offset(offset, is_64);
   parse_define(parser, SPACE_ELEM, (Str){0});

@@ -82,28 +82,40 @@ void parse_lane(Parser *parser, LaneShape shape, uint8_t *out) {
   memcpy(out, &x, shape.bits / 8);
 }
 
-static bool at_signed_number(const Parser *parser) {
-  const Token *token = &parser->token;
+static bool is_number(const Token *token) {
   uint64_t bits;
   return token->kind == TOKEN_WORD && parse_f64(token->text, &bits) != NUMBER_MALFORMED;
+}
+
+/* How many numbers follow: their count is checked before their values are. */
+static unsigned count_numbers(Parser *parser, unsigned limit) {
+  Lexer lexer = parser->lexer;
+  Token token = parser->token;
+  unsigned n = 0;
+  if (parser->has_next) lexer.at = parser->next.at;
+  for (; n < limit && is_number(&token); n++) lexer_next(&lexer, &token);
+  if (n < limit && token.kind == TOKEN_WORD && op_of_text(token.text) == OP_INVALID) n = limit;
+  return n;
 }
 
 void parse_v128(Parser *parser, uint8_t out[16]) {
   LaneShape shape;
   if (!parse_lane_shape(parser, &shape)) parse_unexpected(parser);
-  for (unsigned i = 0; i < shape.n; i++) {
-    if (parser->token.kind != TOKEN_WORD) parse_fail(parser, "wrong number of lane literals");
-    parse_lane(parser, shape, out + i * (shape.bits / 8));
-  }
-  if (at_signed_number(parser)) parse_fail(parser, "wrong number of lane literals");
+  if (count_numbers(parser, shape.n) < shape.n) parse_fail(parser, "wrong number of lane literals");
+  for (unsigned i = 0; i < shape.n; i++) parse_lane(parser, shape, out + i * (shape.bits / 8));
+  if (is_number(&parser->token)) parse_fail(parser, "wrong number of lane literals");
 }
 
 static void parse_shuffle(Parser *parser, Buf *out) {
+  if (count_numbers(parser, 16) < 16 || count_numbers(parser, 17) > 16)
+    parse_fail(parser, "invalid lane length");
   for (unsigned i = 0; i < 16; i++) {
-    if (!at_signed_number(parser)) parse_fail(parser, "invalid lane length");
-    buf_byte(out, (uint8_t)parse_number(parser, 8));
+    uint64_t lane;
+    if (parse_unsigned(number_token(parser), 8, &lane) != NUMBER_OK)
+      parse_fail(parser, "i8 constant out of range");
+    buf_byte(out, (uint8_t)lane);
+    parse_advance(parser);
   }
-  if (at_signed_number(parser)) parse_fail(parser, "invalid lane length");
 }
 
 static void parse_lane_index(Parser *parser, Buf *out) {
@@ -150,9 +162,9 @@ static void parse_memarg(Parser *parser, Op op, Buf *out) {
 static void parse_memarg_lane(Parser *parser, Op op, Buf *out) {
   uint32_t memory = 0;
   const Token *next = parse_peek(parser);
-  bool has_more = next->kind == TOKEN_WORD &&
-                  (memchr(next->text.at, '=', next->text.size) ||
-                   (next->text.at[0] >= '0' && next->text.at[0] <= '9'));
+  bool has_more =
+      next->kind == TOKEN_WORD && (memchr(next->text.at, '=', next->text.size) ||
+                                   (next->text.at[0] >= '0' && next->text.at[0] <= '9'));
   if (parser->token.kind == TOKEN_ID || (parse_at_number(parser) && has_more))
     memory = parse_index(parser, SPACE_MEMORY);
   parse_memarg_rest(parser, op, memory, out);
@@ -237,15 +249,15 @@ static void put_results(Parser *parser, Buf *out) {
   signature->types.n = 0;
   parse_results(parser);
   buf_u32(out, signature->types.n);
-  for (uint32_t i = 0; i < signature->types.n; i++)
-    parse_put_type(out, signature->types.items[i]);
+  for (uint32_t i = 0; i < signature->types.n; i++) parse_put_type(out, signature->types.items[i]);
 }
 
 void parse_catches(Parser *parser, Buf *out) {
   static const struct {
     const char *word;
     bool has_tag;
-  } kinds[] = {{"catch", true}, {"catch_ref", true}, {"catch_all", false}, {"catch_all_ref", false}};
+  } kinds[] = {
+      {"catch", true}, {"catch_ref", true}, {"catch_all", false}, {"catch_all_ref", false}};
   Buf *catches = &parser->scratch;
   uint32_t n = 0;
   catches->size = 0;

@@ -51,7 +51,8 @@ void parse_bind(Parser *parser, Space space, uint32_t symbol) {
   uint32_t *bound = &parser->symbols.items[symbol].index[space];
   Str name = parser->symbols.items[symbol].name;
   if (*bound != NO_INDEX)
-    parse_fail_at(parser, parser->id_at, "duplicate %s $%.*s", space_names[space], (int)MIN(name.size, 100), name.at);
+    parse_fail_at(parser, parser->id_at, "duplicate %s $%.*s", space_names[space],
+                  (int)MIN(name.size, 100), name.at);
   *bound = index;
 }
 

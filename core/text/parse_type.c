@@ -44,8 +44,8 @@ static const struct {
   ValType type;
   uint8_t byte;
 } number_words[] = {
-    {"i32", TYPE_I32, 0x7F},   {"i64", TYPE_I64, 0x7E}, {"f32", TYPE_F32, 0x7D},
-    {"f64", TYPE_F64, 0x7C},   {"v128", TYPE_V128, 0x7B}, {"i8", TYPE_I8, 0x78},
+    {"i32", TYPE_I32, 0x7F}, {"i64", TYPE_I64, 0x7E},   {"f32", TYPE_F32, 0x7D},
+    {"f64", TYPE_F64, 0x7C}, {"v128", TYPE_V128, 0x7B}, {"i8", TYPE_I8, 0x78},
     {"i16", TYPE_I16, 0x77},
 };
 
@@ -159,6 +159,7 @@ static void parse_signature(Parser *parser, bool allows_ids, bool binds) {
   parser->signature.types.n = 0;
   parse_params(parser, allows_ids, binds);
   parse_results(parser);
+  if (parse_is_group(parser, "param")) parse_unexpected(parser);
 }
 
 static void put_signature(Buf *out, const Signature *signature) {
@@ -174,9 +175,8 @@ static void put_signature(Buf *out, const Signature *signature) {
 static void add_func_def(Parser *parser, bool is_plain) {
   const Signature *signature = &parser->signature;
   uint32_t n = signature->types.n, index = parser->types.n;
-  TypeDef def = {.is_func = true,
-                 .n_params = signature->n_params,
-                 .n_results = n - signature->n_params};
+  TypeDef def = {
+      .is_func = true, .n_params = signature->n_params, .n_results = n - signature->n_params};
   if (n > 0) def.types = arena_copy(parser->arena, signature->types.items, n * sizeof(ValType));
   VEC_PUSH(parser->arena, &parser->types, def);
   if (!is_plain) return;

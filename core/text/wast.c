@@ -89,7 +89,8 @@ static void parse_ref_value(Parser *parser, WastValue *value) {
   Str word = parser->token.text;
   uint32_t heap = HEAP_ANY;
   bool is_host = parse_is_word(parser, "ref.host");
-  bool is_ref = parser->token.kind == TOKEN_WORD && word.size > 4 && memcmp(word.at, "ref.", 4) == 0;
+  bool is_ref =
+      parser->token.kind == TOKEN_WORD && word.size > 4 && memcmp(word.at, "ref.", 4) == 0;
   if (!is_ref || (!is_host && !parse_heap_word((Str){word.at + 4, word.size - 4}, &heap)))
     parse_unexpected(parser);
   parse_advance(parser);
@@ -296,8 +297,8 @@ static const struct {
 
 /* Fields without a module around them are one module together. */
 static void parse_inline_fields(Parser *parser, const char *open, WastCommand *command) {
-  static const char *const words[] = {"type",   "rec",   "import", "func", "table", "memory",
-                                      "global", "tag",   "export", "elem", "data",  "start"};
+  static const char *const words[] = {"type",   "rec", "import", "func", "table", "memory",
+                                      "global", "tag", "export", "elem", "data",  "start"};
   const char *end = NULL;
   parser->lexer.at = open;
   parse_advance(parser);
@@ -316,9 +317,8 @@ static void parse_inline_fields(Parser *parser, const char *open, WastCommand *c
     parse_unexpected(parser);
   }
   command->kind = WAST_MODULE;
-  command->module = (WastModule){.source = {open, (size_t)(end - open)},
-                                 .line = command->line,
-                                 .column = command->column};
+  command->module = (WastModule){
+      .source = {open, (size_t)(end - open)}, .line = command->line, .column = command->column};
   parser->lexer.at = end - 1;
   parser->has_next = false;
   parse_advance(parser);
