@@ -148,8 +148,7 @@ struct Module {
   uint32_t code_at, code_size;
   uint64_t memory64s, table64s; /* of the first 64: bit set when addresses are i64 */
   void *_Atomic names;          /* Names, made once; see names.h */
-  void *_Atomic engine_data; /* what the active engine keeps per module */
-  void (*drop_engine_data)(Module *module); /* frees it with the module; set before engine_data */
+  void *_Atomic engine_data; /* what the active engine keeps per module; freed through EngineOps */
   const void *engine_ops;    /* the EngineOps it was loaded for; set by the loader, once */
   uint8_t hash[32];          /* unused until a cache asks: zero */
 };

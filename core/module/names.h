@@ -25,6 +25,8 @@ typedef enum NameSpace { /* the subsections, extended names included */
 Str module_name_of(Module *module, NameSpace space, uint32_t index);
 Str module_name_in(Module *module, NameSpace space, uint32_t outer,
                    uint32_t index); /* locals, labels, fields */
+/* The module's own name straight from the section, without making the index of all names. */
+Str names_find_module(const Module *module);
 void names_free(Module *module);
 
 /* Appends "$name" when the function has one, else its export's name, else "func[12]". */
