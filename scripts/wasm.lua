@@ -2,7 +2,7 @@
 -- The command: lua scripts/wasm.lua run | inspect | wat | compile | repl | bench ...
 --
 -- Finds the module that was built for the Lua it runs in, or else an installed one. Exit status:
--- the guest's (run), 0, 1 when something failed, 2 for a wrong command line or what is not built yet.
+-- the guest's (run), 0, 1 when something failed, 2 for a wrong command line or what is not built.
 
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
 local built = here .. "/../build/release/lua/" .. _VERSION:match("%d+%.%d+")

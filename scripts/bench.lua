@@ -1,0 +1,425 @@
+-- The benchmarks: lua scripts/bench.lua [--rounds=N] [--engine=E] [--only=TEXT] [GROUP...]
+--
+-- Groups: kernels shootout calls load memory (all of them when none is named). Every contender runs
+-- once a round, in turn; what is printed is the median over the rounds of the ratios within one
+-- round, so that a machine that slows down for a while slows both sides. Peers are what is on PATH:
+-- node, and any runner that follows the convention of tests/bench/peers (wasm3-bench, iwasm-bench,
+-- others by RILLE_BENCH_PEERS="name=command;..."); of wasm3, iwasm and wazero without a runner the
+-- whole process is timed, marked with a star.
+
+local here = arg[0]:match("^(.*)/[^/]*$") or "."
+local root = here .. "/.."
+local version = _VERSION:match("%d+%.%d+")
+local built = root .. "/build/release/lua/" .. version
+local work = root .. "/build/bench/" .. (jit and "luajit" or "lua" .. version)
+local shared = os.getenv "RILLE_SHARED" or root .. "/../shared"
+package.path = built .. "/?.lua;" .. package.path
+package.cpath = built .. "/?.so;" .. work .. "/?.so;" .. package.cpath
+local wasm = require "wasm"
+
+local options = { rounds = 5, engine = "default", only = "" }
+local native -- the module of tests/bench/native.c
+
+-- ---- Helpers ------------------------------------------------------------------------------------
+
+local function capture(command)
+  local pipe = assert(io.popen(command, "r"))
+  local text = pipe:read "*a"
+  pipe:close()
+  return text
+end
+
+local function has_command(name)
+  return capture("command -v " .. name) ~= ""
+end
+
+local function exists(path)
+  local file = io.open(path, "rb")
+  if file then file:close() end
+  return file ~= nil
+end
+
+local function read_file(path)
+  local file = assert(io.open(path, "rb"))
+  local bytes = file:read "*a"
+  file:close()
+  return bytes
+end
+
+local function list_files(pattern)
+  local files = {}
+  for path in capture("ls " .. pattern .. " 2>/dev/null"):gmatch "[^\n]+" do
+    if path:find(options.only, 1, true) then files[#files + 1] = path end
+  end
+  return files
+end
+
+local function median(values)
+  local sorted = {}
+  for i, value in ipairs(values) do sorted[i] = value end
+  table.sort(sorted)
+  local middle = #sorted / 2
+  if middle % 1 ~= 0 then return sorted[math.ceil(middle)] end
+  return middle > 0 and (sorted[middle] + sorted[middle + 1]) / 2 or nil
+end
+
+local function geometric_mean(values)
+  local sum = 0
+  for _, value in ipairs(values) do sum = sum + math.log(value) end
+  return #values > 0 and math.exp(sum / #values) or nil
+end
+
+-- The medians of `ours[i] / theirs[i]`; nil where a round failed.
+local function median_ratio(ours, theirs)
+  local ratios = {}
+  for i = 1, options.rounds do
+    if ours[i] and theirs[i] then ratios[#ratios + 1] = ours[i] / theirs[i] end
+  end
+  return median(ratios)
+end
+
+local function build(command)
+  local ok = os.execute(command)
+  return ok == true or ok == 0
+end
+
+-- ---- Guest speed --------------------------------------------------------------------------------
+
+-- Runs a command that follows the convention; nanoseconds (nil: it failed) and its output.
+local function run_timed(command)
+  local text = capture(command .. " 2>&1 </dev/null")
+  local ns = tonumber(text:match "bench (%d+)\n")
+  return ns, (text:gsub("bench %d+\n", "", 1))
+end
+
+local function run_whole_process(command)
+  local began = native.now()
+  if not build(command .. " >/dev/null 2>&1 </dev/null") then return nil, "" end
+  return native.now() - began, ""
+end
+
+local function rille_command()
+  return ("LUA_PATH='%s/?.lua' LUA_CPATH='%s/?.so;%s/?.so' %s %s/tests/bench/peers/rille.lua %s")
+    :format(built, built, work, jit and "luajit" or arg[-1] or "lua" .. version, root,
+      options.engine)
+end
+
+-- {name, command (takes FILE [EXPORT N]), run} of what is on this machine.
+local function find_peers()
+  local peers = {}
+  local function add(name, program, command, run)
+    if has_command(program) then
+      peers[#peers + 1] = { name = name, command = command, run = run or run_timed }
+    end
+  end
+  for name, command in (os.getenv "RILLE_BENCH_PEERS" or ""):gmatch "([^=;]+)=([^;]+)" do
+    add(name, command:match "%S+", command)
+  end
+  add("wasm3", "wasm3-bench", "wasm3-bench")
+  add("iwasm", "iwasm-bench", "iwasm-bench")
+  add("V8", "node", "node --no-liftoff " .. root .. "/tests/bench/peers/node.cjs")
+  if not has_command "wasm3-bench" then add("wasm3*", "wasm3", "wasm3", run_whole_process) end
+  if not has_command "iwasm-bench" then add("iwasm*", "iwasm", "iwasm", run_whole_process) end
+  add("wazero*", "wazero", "wazero run", run_whole_process)
+  return peers
+end
+
+-- One row: our milliseconds and, for every contender, how many times longer we take.
+local function print_row(name, ours, ratios)
+  local cells = { ("%-14s %9s"):format(name, ours and ("%.1f"):format(ours / 1e6) or "failed") }
+  for i = 1, #ratios do
+    cells[#cells + 1] = ("%9s"):format(ratios[i] and ("%.2f"):format(ratios[i]) or "-")
+  end
+  print(table.concat(cells, " "))
+end
+
+local function print_head(title, contenders)
+  local cells = { ("%-14s %9s"):format(title, "ms") }
+  for _, contender in ipairs(contenders) do
+    cells[#cells + 1] = ("%9s"):format("/" .. contender.name)
+  end
+  print(table.concat(cells, " "))
+end
+
+-- Runs `command_of(contender)` of everyone in turn and prints the row; gives the ratios.
+local function race(name, rille, contenders, command_of, expected)
+  local times = {}
+  for i = 0, #contenders do times[i] = {} end
+  for round = 1, options.rounds do
+    local ns, output = run_timed(command_of(rille))
+    if expected and output ~= expected then ns = nil end
+    times[0][round] = ns
+    for i, contender in ipairs(contenders) do
+      local command = command_of(contender)
+      if command then times[i][round] = (contender.run or run_timed)(command) end
+    end
+  end
+  local ratios = {}
+  for i = 1, #contenders do ratios[i] = median_ratio(times[0], times[i]) or false end
+  print_row(name, median(times[0]), ratios)
+  return ratios
+end
+
+-- Races over all programs and prints the geometric means.
+local function race_all(title, contenders, programs)
+  local rille = { name = "rille", command = rille_command() }
+  local columns = {}
+  print_head(title, contenders)
+  for _, program in ipairs(programs) do
+    local ratios = race(program.name, rille, contenders, program.command_of, program.expected)
+    for i = 1, #contenders do
+      columns[i] = columns[i] or {}
+      if ratios[i] then columns[i][#columns[i] + 1] = ratios[i] end
+    end
+  end
+  local means = {}
+  for i = 1, #contenders do means[i] = geometric_mean(columns[i] or {}) or false end
+  local cells = { ("%-14s %9s"):format("geometric mean", "") }
+  for i = 1, #contenders do
+    cells[#cells + 1] = ("%9s"):format(means[i] and ("%.2f"):format(means[i]) or "-")
+  end
+  print(table.concat(cells, " "))
+end
+
+-- A kernel: the native builds get n, runners FILE run n, whole processes FILE alone.
+local function kernel_program(path)
+  local name = path:match "([^/]*)%.wasm$"
+  local source = path:gsub("%.wasm$", ".c")
+  local n = read_file(source):match "KERNEL_N +(%d+)"
+  local function command_of(contender)
+    if contender.compiler then
+      local program = ("%s/%s-%s"):format(work, name, contender.compiler)
+      return exists(program) and program .. " " .. n
+    elseif contender.run == run_whole_process then
+      return contender.command .. " " .. path
+    end
+    return ("%s %s run %s"):format(contender.command, path, n)
+  end
+  return { name = name, source = source, command_of = command_of }
+end
+
+local groups = {}
+
+function groups.kernels()
+  local contenders = {}
+  for _, compiler in ipairs { "gcc", "clang" } do
+    if has_command(compiler) then
+      contenders[#contenders + 1] = { name = compiler .. " -O2", compiler = compiler }
+    end
+  end
+  local programs = {}
+  for _, path in ipairs(list_files(root .. "/tests/bench/kernels/*.wasm")) do
+    local program = kernel_program(path)
+    for _, contender in ipairs(contenders) do
+      local flags = " -O2 -ffp-contract=off -fno-math-errno"
+      build(("%s -o %s/%s-%s %s %s/tests/bench/kernels/native.c -lm"):format(
+        contender.compiler .. flags, work, program.name, contender.compiler, program.source, root))
+    end
+    programs[#programs + 1] = program
+  end
+  for _, peer in ipairs(find_peers()) do contenders[#contenders + 1] = peer end
+  race_all("kernels", contenders, programs)
+end
+
+function groups.shootout()
+  local contenders, programs = {}, {}
+  for _, peer in ipairs(find_peers()) do
+    if peer.run == run_timed then contenders[#contenders + 1] = peer end
+  end
+  for _, path in ipairs(list_files(shared .. "/real/sightglass/shootout/*.wasm")) do
+    -- One program opens files, which is another matter.
+    if not read_file(path):find("path_open", 1, true) then
+      programs[#programs + 1] = {
+        name = path:match "shootout%-(.*)%.wasm$",
+        expected = read_file((path:gsub("%.wasm$", ".stderr.expected")))
+          .. read_file((path:gsub("%.wasm$", ".stdout.expected"))),
+        command_of = function(contender) return contender.command .. " " .. path end,
+      }
+    end
+  end
+  if #programs == 0 then
+    print("shootout: skipped, no " .. shared .. "/real/sightglass")
+  else
+    race_all("shootout", contenders, programs)
+  end
+end
+
+-- ---- Calls --------------------------------------------------------------------------------------
+
+local function lua_add(a, b)
+  return a + b
+end
+
+local function lua_loop(fn, n)
+  local began = native.now()
+  for i = 1, n do fn(i, 1) end
+  return native.now() - began
+end
+
+local function empty_loop(n)
+  local began, sum = native.now(), 0
+  for i = 1, n do sum = sum + i end
+  return native.now() - began, sum
+end
+
+local function guest_loop(fn, n)
+  local began = native.now()
+  fn(n)
+  return native.now() - began
+end
+
+-- Each row is a loop and the loop without the call, whose time is subtracted.
+local function call_rows()
+  local bytes = assert(wasm.wat2wasm(read_file(root .. "/tests/bench/calls.wat")))
+  local module = assert(wasm.load(bytes, { engine = options.engine ~= "default" and options.engine
+    or nil }))
+  local guest = assert(module:instantiate { env = { add = lua_add } }).exports
+  local other = assert(module:instantiate { env = { add = native.add } }).exports
+  local function from_lua(fn)
+    return function(n) return lua_loop(fn, n) - empty_loop(n) end
+  end
+  local function from_guest(exports, name)
+    return function(n)
+      return guest_loop(exports[name], n) - guest_loop(exports.loop_empty, n)
+    end
+  end
+  return {
+    { "Lua -> C function", from_lua(native.add) },
+    { "Lua -> Lua function", from_lua(lua_add) },
+    { "Lua -> guest, (i32 i32) -> i32", from_lua(guest.add) },
+    { "Lua -> guest, () -> ()", from_lua(guest.nothing) },
+    { "C -> Lua function, lua_call", function(n) return (native.call(lua_add, n)) end },
+    { "C -> C function, lua_call", function(n) return (native.call(native.add, n)) end },
+    { "guest -> Lua function", from_guest(guest, "loop_import") },
+    { "guest -> C function", from_guest(other, "loop_import") },
+    { "guest -> guest function", from_guest(guest, "loop_own") },
+  }
+end
+
+function groups.calls()
+  local rows, n = call_rows(), 1000000
+  local times = {}
+  for round = 0, options.rounds do -- round 0 warms up
+    for i, row in ipairs(rows) do
+      times[i] = times[i] or {}
+      times[i][round] = row[2](n) / n
+    end
+  end
+  print(("%-34s %9s %12s"):format("calls (empty loop subtracted)", "ns", "/C function"))
+  for i, row in ipairs(rows) do
+    print(("%-34s %9.1f %12.2f"):format(row[1], median(times[i]),
+      median_ratio(times[i], times[1])))
+  end
+end
+
+-- ---- Loading ------------------------------------------------------------------------------------
+
+-- Nanoseconds a call, the least of some rounds; short calls are repeated.
+local function time_of(fn)
+  local count, best = 1, math.huge
+  for _ = 1, math.max(options.rounds, 3) do
+    collectgarbage()
+    local began = native.now()
+    for _ = 1, count do fn() end
+    local ns = native.now() - began
+    best = math.min(best, ns / count)
+    if ns < 2e7 then count = math.ceil(count * 2e7 / math.max(ns, 1e3)) end
+  end
+  return best
+end
+
+function groups.load()
+  local files = list_files(("%s/scripts/plugins/*.wasm %s/real/npm/*.wasm"):format(root, shared))
+  local total_bytes, total_validate, total_load = 0, 0, 0
+  print(("%-32s %10s %14s %10s"):format("load", "bytes", "validate MB/s", "load MB/s"))
+  for _, path in ipairs(files) do
+    local bytes = read_file(path)
+    if wasm.load(bytes) then
+      local validate = time_of(function() assert(wasm.validate(bytes)) end)
+      local load = time_of(function() assert(wasm.load(bytes)) end)
+      total_bytes = total_bytes + #bytes
+      total_validate, total_load = total_validate + validate, total_load + load
+      print(("%-32s %10d %14.1f %10.1f"):format(path:match "[^/]*$", #bytes,
+        #bytes / validate * 1e3, #bytes / load * 1e3))
+    end
+  end
+  if total_bytes > 0 then
+    print(("%-32s %10d %14.1f %10.1f"):format("all", total_bytes,
+      total_bytes / total_validate * 1e3, total_bytes / total_load * 1e3))
+  end
+  for _, name in ipairs { "image", "markdown" } do
+    local module = assert(wasm.loadfile(("%s/scripts/plugins/%s.wasm"):format(root, name)))
+    local ns = time_of(function() assert(module:instantiate()):close() end)
+    print(("instantiate and close %s: %.1f us"):format(name, ns / 1e3))
+  end
+end
+
+-- ---- Memory -------------------------------------------------------------------------------------
+
+local function resident_bytes()
+  collectgarbage()
+  local pages = read_file "/proc/self/statm":match "%d+ (%d+)"
+  return tonumber(pages) * tonumber(capture "getconf PAGESIZE")
+end
+
+function groups.memory()
+  local subjects = {
+    { "no memory", "(module (func (export \"f\")))" },
+    { "one page, untouched", "(module (memory (export \"m\") 1))" },
+    { "markdown.wasm", read_file(root .. "/scripts/plugins/markdown.wasm") },
+  }
+  print(("%-34s %9s"):format("memory of 1,000 instances", "B each"))
+  for _, subject in ipairs(subjects) do
+    local module = assert(wasm.load(subject[2]))
+    local kept = { assert(module:instantiate()) }
+    local before = resident_bytes()
+    for i = 2, 1001 do kept[i] = assert(module:instantiate()) end
+    print(("%-34s %9.0f"):format(subject[1], (resident_bytes() - before) / 1000))
+    for _, instance in ipairs(kept) do instance:close() end
+  end
+end
+
+-- ---- Main ---------------------------------------------------------------------------------------
+
+local function include_directory()
+  if jit then return "/usr/include/luajit-2.1" end
+  return "/usr/include/lua" .. version
+end
+
+local function prepare()
+  assert(build("mkdir -p " .. work))
+  assert(build(("cc -O2 -shared -fPIC -I%s -o %s/bench_native.so %s/tests/bench/native.c"):format(
+    os.getenv "LUA_INCDIR" or include_directory(), work, root)), "tests/bench/native.c: no build")
+  native = require "bench_native"
+end
+
+local function print_machine()
+  local cpu = capture "grep -m1 'model name' /proc/cpuinfo":match ":%s*(.-)%s*$"
+  print(("%s, %s cpus, %s"):format(cpu or "unknown cpu", capture "nproc":match "%d+",
+    capture "uname -srm":match "[^\n]+"))
+  print(("%s, %s, engine %s, commit %s"):format(wasm._VERSION, jit and jit.version or _VERSION,
+    options.engine, capture("git -C " .. root .. " rev-parse --short HEAD 2>/dev/null"):match "%S+"
+      or "unknown"))
+  print(("command: scripts/bench.lua %s (%d rounds)"):format(table.concat(arg, " "),
+    options.rounds))
+end
+
+local wanted = {}
+for _, word in ipairs(arg) do
+  local name, value = word:match "^%-%-(%w+)=(.*)$"
+  if name and options[name] then
+    options[name] = type(options[name]) == "number" and assert(tonumber(value)) or value
+  elseif groups[word] then
+    wanted[#wanted + 1] = word
+  else
+    io.stderr:write("bench.lua: what is " .. word .. "?\n")
+    os.exit(2)
+  end
+end
+if #wanted == 0 then wanted = { "calls", "kernels", "load", "memory", "shootout" } end
+prepare()
+print_machine()
+for _, name in ipairs(wanted) do
+  print()
+  groups[name]()
+end

@@ -1,0 +1,56 @@
+/* native.c - the Lua module `bench_native`: a clock, and the plain C functions that calls into and
+ * out of guests are compared with. Built by scripts/bench.lua for the Lua it runs in. */
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdint.h>
+#include <time.h>
+
+int luaopen_bench_native(lua_State *L);
+
+static int64_t now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return t.tv_sec * 1000000000ll + t.tv_nsec;
+}
+
+/* now() -> nanoseconds of a clock that never jumps */
+static int bench_now(lua_State *L) {
+  lua_pushnumber(L, (lua_Number)now());
+  return 1;
+}
+
+/* add(a, b) -> a + b: what the cheapest useful C function costs */
+static int bench_add(lua_State *L) {
+  lua_pushinteger(L, luaL_checkinteger(L, 1) + luaL_checkinteger(L, 2));
+  return 1;
+}
+
+/* call(f, n) -> nanoseconds for n times f(i, 1) by lua_call */
+static int bench_call(lua_State *L) {
+  lua_Integer n = luaL_checkinteger(L, 2), sum = 0;
+  int64_t began = now();
+  for (lua_Integer i = 0; i < n; i++) {
+    lua_pushvalue(L, 1);
+    lua_pushinteger(L, i);
+    lua_pushinteger(L, 1);
+    lua_call(L, 2, 1);
+    sum += lua_tointeger(L, -1);
+    lua_pop(L, 1);
+  }
+  lua_pushnumber(L, (lua_Number)(now() - began));
+  lua_pushinteger(L, sum);
+  return 2;
+}
+
+int luaopen_bench_native(lua_State *L) {
+  static const struct {
+    const char *name;
+    lua_CFunction function;
+  } functions[] = {{"now", bench_now}, {"add", bench_add}, {"call", bench_call}};
+  lua_newtable(L);
+  for (unsigned i = 0; i < sizeof functions / sizeof functions[0]; i++) {
+    lua_pushcfunction(L, functions[i].function);
+    lua_setfield(L, -2, functions[i].name);
+  }
+  return 1;
+}
