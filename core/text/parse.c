@@ -7,6 +7,9 @@
 #include "../base/number.h"
 #include "text.h"
 
+/* Sizes of sections and positions in them fit 32 bits then. */
+#define TEXT_MAX (UINT32_MAX / 2)
+
 /* --- tokens --- */
 
 void parser_init(Parser *parser, Arena *arena, Str source, FeatureSet features) {
@@ -468,6 +471,8 @@ bool text_parse_at(Arena *arena, Str source, uint32_t line, uint32_t column, Fea
   parser_init(parser, arena, source, features);
   parser->lexer.first_line = line;
   parser->lexer.first_column = column;
+  if (source.size > TEXT_MAX)
+    lexer_fail(&parser->lexer, ERROR_UNSUPPORTED, source.at, "the text is too large");
   parse_module(parser);
   Buf out;
   buf_init(&out, arena);

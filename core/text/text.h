@@ -1,4 +1,14 @@
 /* text.h - the text format: WAT to module bytes, module to WAT, and test scripts.
+ *
+ * Custom sections in text, so that text made from a binary reads back to the same bytes. The parser
+ * writes each (@custom "name" (before s) ..) in front of the known section s and (after s) behind
+ * it, also where s itself is missing, in the order of the text. Behind the data section and its
+ * (after data) comes the name section, then the customs with (after last) or without a place. The
+ * section "metadata.code.branch_hint" made of annotations stands directly in front of the code
+ * section, behind (before code). Names come from identifiers, or from a (@name "..") behind the
+ * place of the identifier, which wins and may repeat or be empty: of the module, functions, types,
+ * tables, memories, globals, tags, element and data segments, fields, parameters and locals (one
+ * per group then), and labels. (@custom "name" ..) is an ordinary custom section of that name.
  */
 #ifndef RILLE_TEXT_H
 #define RILLE_TEXT_H
