@@ -41,7 +41,8 @@ static unsigned section_order(uint8_t section) {
 static void read_custom(Decoder *decoder, const uint8_t *end, uint8_t after) {
   Reader *reader = &decoder->reader;
   CustomSection custom = {.name = read_name(reader), .after = after};
-  if (reader->at > end) read_fail(reader, ERROR_MALFORMED, "section size mismatch");
+  if (reader->at > end)
+    read_fail_at(reader, end, ERROR_MALFORMED, "unexpected end of section or function");
   custom.at = (uint32_t)(reader->at - reader->start);
   custom.size = (uint32_t)(end - reader->at);
   VEC_PUSH(decoder->arena, &decoder->customs, custom);
@@ -78,7 +79,7 @@ static void read_sections(Decoder *decoder) {
     unsigned order = section_order(id);
     if (id != SECTION_CUSTOM && order == 0)
       read_fail_at(reader, start, ERROR_MALFORMED, "malformed section id");
-    uint32_t size = read_count(reader, 1);
+    uint32_t size = read_size(reader);
     const uint8_t *contents = reader->at, *end = contents + size;
     if (id != SECTION_CUSTOM && order <= section_order(last))
       read_fail_at(reader, start, ERROR_MALFORMED, "unexpected content after last section");
@@ -152,6 +153,39 @@ static void decode_all(Decoder *decoder, const uint8_t *bytes, Guard *guard) {
   hand_over(decoder);
 }
 
+/* Reads the instructions of all bodies, for nothing but the first error. */
+static void scan_bodies(Decoder *decoder) {
+  const Module *module = decoder->module;
+  Reader *reader = &decoder->reader;
+  reader->section = section_text(SECTION_CODE);
+  for (uint32_t i = module->n_imported_funcs; i < decoder->funcs.n; i++) {
+    const FuncDef *def = &decoder->funcs.items[i];
+    reader->at = reader->start + def->at;
+    reader->func = i;
+    for (uint32_t n = def->end > def->at ? read_count(reader, 2) : 0; n > 0; n--) {
+      read_u32(reader);
+      read_val_type(reader);
+    }
+    Instr instr;
+    while (reader->at < reader->start + def->end) instr_read(reader, &instr);
+  }
+}
+
+/* The first error in a module counts, by the order of its bytes: when one was found behind the code
+ * section, a body may still have an earlier one. */
+static void find_earlier_error(Decoder *decoder, Error *error) {
+  if (decoder->n_bodies == 0 || error->kind != ERROR_MALFORMED) return;
+  Error earlier;
+  Guard guard;
+  if (GUARD_TRY(&guard, &decoder->scratch, &earlier)) {
+    decoder->reader.guard = &guard;
+    scan_bodies(decoder);
+    guard_leave(&guard);
+  } else if (earlier.kind == ERROR_MALFORMED) {
+    *error = earlier;
+  }
+}
+
 static Module *new_module(Alloc *alloc, size_t size, const LoadOptions *options) {
   Module *module = alloc_zero(alloc, sizeof *module);
   if (!module) return NULL;
@@ -192,6 +226,8 @@ Module *module_decode(Alloc *alloc, const uint8_t *bytes, size_t size, const Loa
     module->name.size = options->name.size;
     guard_leave(&guard);
     ok = true;
+  } else {
+    find_earlier_error(decoder, error);
   }
   arena_clear(&decoder->scratch);
   if (ok) return module;

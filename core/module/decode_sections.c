@@ -492,20 +492,20 @@ void decode_datas(Decoder *decoder) {
   decoder->module->n_datas = n;
 }
 
+/* That there are as many bodies as functions is checked behind the last section. */
 void decode_code(Decoder *decoder) {
   Module *module = decoder->module;
   Reader *reader = &decoder->reader;
   module->code_at = offset_of(reader);
   uint32_t n = read_count(reader, 1);
-  if (n != decoder->funcs.n - module->n_imported_funcs)
-    read_fail(reader, ERROR_MALFORMED, "function and code section have inconsistent lengths");
   for (uint32_t i = 0; i < n; i++) {
-    FuncDef *def = &decoder->funcs.items[module->n_imported_funcs + i];
-    uint32_t size = read_count(reader, 1);
+    uint32_t size = read_size(reader);
     decode_limit(decoder, size, LIMIT_BODY, "bytes in a function body");
-    def->at = offset_of(reader);
+    uint32_t at = offset_of(reader), index = module->n_imported_funcs + i;
     reader->at += size;
-    def->end = offset_of(reader);
+    if (index >= decoder->funcs.n) continue;
+    decoder->funcs.items[index].at = at;
+    decoder->funcs.items[index].end = at + size;
   }
   decoder->n_bodies = n;
   module->code_size = offset_of(reader) - module->code_at;

@@ -71,7 +71,9 @@ static void read_comp(Decoder *decoder, CompType *comp) {
         read_fail_at(reader, at, ERROR_MALFORMED, "malformed definition type");
       break;
     }
-    default: read_fail_at(reader, at, ERROR_MALFORMED, "malformed definition type");
+    default:
+      read_fail_at(reader, at, ERROR_MALFORMED,
+                   code & 0x80 ? "integer representation too long" : "malformed definition type");
   }
 }
 

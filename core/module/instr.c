@@ -125,16 +125,22 @@ static const uint8_t *read_bytes(Reader *reader, size_t size) {
 }
 
 uint32_t read_count(Reader *reader, uint32_t min_item_size) {
-  const uint8_t *start = reader->at;
   uint32_t n = read_u32(reader);
-  if (n > bytes_left(reader)) read_fail_at(reader, start, ERROR_MALFORMED, "length out of bounds");
   if ((uint64_t)n * min_item_size > bytes_left(reader))
     read_fail_at(reader, reader->end, ERROR_MALFORMED, eof_text);
   return n;
 }
 
+uint32_t read_size(Reader *reader) {
+  const uint8_t *start = reader->at;
+  uint32_t size = read_u32(reader);
+  if (size > bytes_left(reader))
+    read_fail_at(reader, start, ERROR_MALFORMED, "length out of bounds");
+  return size;
+}
+
 Str read_name(Reader *reader) {
-  uint32_t size = read_count(reader, 1);
+  uint32_t size = read_size(reader);
   const uint8_t *at = read_bytes(reader, size);
   if (!utf8_check(at, size)) read_fail_at(reader, at, ERROR_MALFORMED, "malformed UTF-8 encoding");
   return (Str){(const char *)at, size};

@@ -82,11 +82,13 @@ int64_t read_s33(Reader *reader);
 ValType read_val_type(Reader *reader);
 ValType read_ref_type(Reader *reader);
 ValType read_storage_type(Reader *reader); /* of a field: i8 and i16 too */
-uint32_t read_heap_type(Reader *reader); /* a HEAP_x or an index */
+uint32_t read_heap_type(Reader *reader);   /* a HEAP_x or an index */
 CatchClause read_catch(Reader *reader);
 Str read_name(Reader *reader); /* UTF-8 checked */
 uint32_t read_count(Reader *reader,
                     uint32_t min_item_size); /* a vector's length, backed by the bytes left */
+
+uint32_t read_size(Reader *reader); /* of a run of bytes, the same */
 
 _Noreturn void read_fail(const Reader *reader, ErrorKind kind, const char *format, ...)
     PRINTF_LIKE(3, 4);

@@ -32,6 +32,12 @@ static Frame block_frame(Validator *v, BlockType block) {
   return frame;
 }
 
+static void check_if(Validator *v) {
+  Frame frame = block_frame(v, v->instr.block);
+  pop(v, TYPE_I32);
+  enter(v, OP_IF, frame);
+}
+
 /* Forgets which locals were set since the frame began. */
 static void unset_locals(Validator *v) {
   while (v->set_locals.n > v->frame->n_set)
@@ -105,8 +111,8 @@ static void check_br(Validator *v) {
 
 static void check_br_if(Validator *v) {
   uint32_t n;
-  pop(v, TYPE_I32);
   const ValType *types = label_types(validate_label(v, v->instr.index), &n);
+  pop(v, TYPE_I32);
   if (n != 0) branch_if(v, types, n);
 }
 
@@ -124,9 +130,9 @@ static void check_table_label(Validator *v, uint32_t index, uint32_t arity) {
 }
 
 static void check_br_table(Validator *v) {
-  pop(v, TYPE_I32);
   uint32_t arity;
   label_types(validate_label(v, v->instr.default_label), &arity);
+  pop(v, TYPE_I32);
   v->n_visits++;
   Reader labels = v->reader;
   labels.at = v->instr.labels.bytes;
@@ -152,9 +158,9 @@ static const ValType *ref_label_types(Validator *v, uint32_t index, ValType take
 }
 
 static void check_br_on_null(Validator *v) {
-  ValType ref = validate_pop_ref(v);
   uint32_t n;
   const ValType *types = label_types(validate_label(v, v->instr.index), &n);
+  ValType ref = validate_pop_ref(v);
   branch_if(v, types, n);
   push(v, ref & ~TYPE_NULLABLE);
 }
@@ -275,10 +281,7 @@ void validate_control(Validator *v, Op op) {
     case OP_UNREACHABLE: validate_unreachable(v); break;
     case OP_BLOCK:
     case OP_LOOP: enter(v, op, block_frame(v, v->instr.block)); break;
-    case OP_IF:
-      pop(v, TYPE_I32);
-      enter(v, op, block_frame(v, v->instr.block));
-      break;
+    case OP_IF: check_if(v); break;
     case OP_ELSE: check_else(v); break;
     case OP_END: check_end(v); break;
     case OP_BR: check_br(v); break;
