@@ -10,13 +10,6 @@ endforeach()
 add_library(rille_objects OBJECT ${RILLE_SOURCES})
 target_link_libraries(rille_objects PRIVATE rille_flags)
 
-# The handlers of the interpreter end in computed jumps: merging these into one, or hoisting their
-# address arithmetic, is what the threaded form is there to avoid.
-if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
-  set_source_files_properties(${PROJECT_SOURCE_DIR}/core/interp/run.c
-    PROPERTIES COMPILE_OPTIONS "-fno-gcse;-fno-crossjumping")
-endif()
-
 add_library(rille_core STATIC $<TARGET_OBJECTS:rille_objects>)
 target_include_directories(rille_core PUBLIC
   $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>)
