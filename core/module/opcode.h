@@ -68,8 +68,9 @@ extern const OpInfo op_info[OP_COUNT];
 extern const uint16_t op_of_byte[256];
 Op op_of_prefixed(uint8_t prefix, uint32_t code);
 
-Op op_of_text(Str mnemonic); /* OP_INVALID when unknown; the canonical names and the old aliases the
-                                tests use */
+/* OP_INVALID when unknown; names of old drafts are. The first row of those that share a mnemonic:
+ * SELECT, REF_TEST, REF_CAST. */
+Op op_of_text(Str mnemonic);
 
 const char *feature_key(Feature feature);
 bool feature_of_key(Str key, Feature *feature);
