@@ -281,6 +281,8 @@ RILLE_API rille_Instance *rille_begin_instance(rille_Store *store, rille_Module 
 RILLE_API void rille_free_instance(rille_Instance *instance); /* gives the handle back */
 /* No code of it runs any more; its memories and tables stay for those who import them. */
 RILLE_API void rille_close_instance(rille_Instance *instance);
+/* A call that entered through it has not ended and is not suspended. */
+RILLE_API bool rille_instance_is_running(const rille_Instance *instance);
 RILLE_API rille_Module *rille_instance_module(rille_Instance *instance);
 RILLE_API rille_Store *rille_instance_store(rille_Instance *instance);
 RILLE_API bool rille_instance_export(rille_Instance *instance, size_t index, rille_Extern *out);
@@ -296,6 +298,10 @@ RILLE_API void rille_set_instance_user(rille_Instance *instance, void *user);
 
 /* Keeps the store alive that something belongs to. */
 RILLE_API void rille_retain_store(rille_Store *store);
+/* From now on both are freed together: for a host that hands a reference of one to code of the
+ * other (an argument, a result of a host function). Once they are joined this is free. False when
+ * there is no memory. */
+RILLE_API bool rille_join_stores(rille_Store *a, rille_Store *b);
 RILLE_API rille_Store *rille_func_store(
     const rille_Func *func); /* NULL: a host function, in no store */
 RILLE_API rille_Store *rille_table_store(const rille_Table *table);
@@ -384,6 +390,13 @@ RILLE_API void rille_finish(rille_Activation *activation); /* also drops what is
  * the end of its stack end it. Marks everything on the stack. */
 RILLE_API void rille_detach(rille_Stack *stack);
 RILLE_API bool rille_is_detached(const rille_Activation *activation);
+/* Everything on the stack is alive, wherever in the C stack it was entered: the next rille_prepare
+ * drops none of it. For a coroutine, whose host knows by other means which calls were cut. */
+RILLE_API void rille_pin(rille_Stack *stack);
+/* Stops and starts the clock of the outermost call of the activation's stack: a host that cannot
+ * tell when a coroutine yields stops it around its functions. Without a timeout they do nothing. */
+RILLE_API void rille_pause_clock(rille_Activation *activation);
+RILLE_API void rille_continue_clock(rille_Activation *activation);
 /* The error of a run that ended in something else than RILLE_DONE; retained by the caller. */
 RILLE_API rille_Error *rille_activation_error(rille_Activation *activation);
 RILLE_API rille_Slot rille_activation_exception(rille_Activation *activation);
@@ -482,6 +495,10 @@ static inline rille_Func *rille_func_of_ref(rille_Slot ref) {
 }
 /* Is the reference (null included) a value of this type? */
 RILLE_API bool rille_check_ref(rille_ValueType type, rille_Slot ref);
+/* For references that the host writes into slots itself (arguments, results, globals): what they mean
+ * then lives as long as the store. Functions of other instances join their store to it, host
+ * functions are held. False when there is no memory. */
+RILLE_API bool rille_adopt_ref(rille_Store *store, rille_ValueType type, rille_Slot ref);
 /* An extern reference that stands for a value of the host, in the store; 0 when there is no memory.
  */
 RILLE_API rille_Slot rille_new_extern(rille_Store *store, uint64_t payload);

@@ -186,7 +186,7 @@ struct Store {
   uint32_t n_held, held_room;
   size_t weight; /* objects in the lists above: merging walks the lists of the lighter store */
   /* limits.c, under its lock: */
-  bool is_ticked; /* in the ticker's list; when not, POLL_TICK is set */
+  _Atomic bool is_ticked; /* in the ticker's list; when not, POLL_TICK is set */
   uint32_t slow_polls;
   Store *next_ticked;
 };

@@ -1,0 +1,336 @@
+/* api_module.c - engines and modules: loading, text, and what a module holds. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "../interp/interp.h"
+#include "../runtime/describe.h"
+#include "../runtime/engine.h"
+#include "../text/text.h"
+#include "api.h"
+
+const char *rille_version(void) {
+  return "rille " RILLE_VERSION;
+}
+
+/* Engines */
+
+rille_Engine *rille_new_engine(rille_Resize *resize, void *user) {
+  return engine_handle(engine_new(resize, user, &interp_engine));
+}
+
+void rille_free_engine(rille_Engine *engine) {
+  if (engine != NULL) engine_release(engine_of(engine));
+}
+
+size_t rille_engine_bytes(const rille_Engine *engine) {
+  return atomic_load_explicit(&engine_of(engine)->alloc.used, memory_order_relaxed);
+}
+
+void rille_set_hooks(rille_Engine *handle, const rille_Hooks *hooks) {
+  Engine *engine = engine_of(handle);
+  memcpy(&engine->hooks, hooks, sizeof *hooks);
+}
+_Static_assert(sizeof(rille_Hooks) == sizeof(((Engine *)NULL)->hooks), "hooks are the same struct");
+
+size_t rille_feature_count(void) {
+  return FEATURE_COUNT;
+}
+
+const char *rille_feature_name(size_t index, bool *on_by_default) {
+  if (index >= FEATURE_COUNT) return NULL;
+  if (on_by_default != NULL) {
+    *on_by_default = (feature_defaults() & FEATURE_BIT((Feature)index)) != 0;
+  }
+  return feature_key((Feature)index);
+}
+
+/* Options */
+
+static bool apply_features(const char *const *names, bool on, FeatureSet *features,
+                           rille_Error **error) {
+  for (; names != NULL && *names != NULL; names++) {
+    Feature feature;
+    if (!feature_of_key(str_of(*names), &feature)) {
+      return api_fail_text(error, ERROR_MISUSE, "unknown feature \"%s\"", *names);
+    }
+    *features = on ? *features | FEATURE_BIT(feature) : *features & ~FEATURE_BIT(feature);
+  }
+  return true;
+}
+
+static const EngineOps *ops_of_name(const Engine *engine, const char *name, rille_Error **error) {
+  if (name == NULL) return engine->ops;
+  if (strcmp(name, interp_engine.name) == 0) return &interp_engine;
+  api_fail_text(error, ERROR_UNSUPPORTED, "this build has no engine \"%s\"", name);
+  return NULL;
+}
+
+static bool read_options(const rille_LoadOptions *given, LoadOptions *out, rille_Error **error) {
+  *out = (LoadOptions){.features = feature_defaults()};
+  if (given == NULL) return true;
+  out->is_deterministic = given->deterministic;
+  if (given->name != NULL) out->name = str_of(given->name);
+  return apply_features(given->on, true, &out->features, error) &&
+         apply_features(given->off, false, &out->features, error);
+}
+
+/* Loading */
+
+static Module *load_binary(Engine *engine, const void *bytes, size_t size,
+                           const LoadOptions *options, rille_Error **error) {
+  Error failure;
+  Module *module = module_load(&engine->alloc, bytes, size, options, &failure);
+  if (module == NULL) api_fail(error, &failure);
+  return module;
+}
+
+static Module *load_text(Engine *engine, Str text, const LoadOptions *options,
+                         rille_Error **error) {
+  Arena arena;
+  arena_init(&arena, &engine->alloc);
+  const uint8_t *bytes;
+  size_t size;
+  Error failure;
+  Module *module = NULL;
+  if (text_parse_module(&arena, text, options->features, &bytes, &size, &failure)) {
+    module = load_binary(engine, bytes, size, options, error);
+  } else {
+    api_fail(error, &failure);
+  }
+  arena_clear(&arena);
+  return module;
+}
+
+rille_Module *rille_load(rille_Engine *handle, const void *bytes, size_t size,
+                         const rille_LoadOptions *given, rille_Error **error) {
+  Engine *engine = engine_of(handle);
+  LoadOptions options;
+  if (!read_options(given, &options, error)) return NULL;
+  const EngineOps *ops = ops_of_name(engine, given != NULL ? given->engine : NULL, error);
+  if (ops == NULL) return NULL;
+  Module *module = text_is_binary(bytes, size)
+                       ? load_binary(engine, bytes, size, &options, error)
+                       : load_text(engine, (Str){bytes, size}, &options, error);
+  if (module != NULL) engine_adopt_module(engine, module, ops);
+  return module_handle(module);
+}
+
+typedef struct FileBytes {
+  const uint8_t *at;
+  size_t size;
+  bool is_mapped;
+  size_t room; /* of a copy */
+} FileBytes;
+
+/* What cannot be mapped (a pipe, an empty file) is read. */
+static bool read_stream(Engine *engine, const char *path, FileBytes *out) {
+  FILE *file = fopen(path, "rb");
+  if (file == NULL) return false;
+  uint8_t *bytes = NULL;
+  size_t size = 0, room = 0;
+  for (;;) {
+    if (size == room) {
+      size_t wanted = room != 0 ? room * 2 : 64 * KIB;
+      uint8_t *moved = alloc_resize(&engine->alloc, bytes, room, wanted);
+      if (moved == NULL) break;
+      bytes = moved;
+      room = wanted;
+    }
+    size_t n = fread(bytes + size, 1, room - size, file);
+    if (n == 0) break;
+    size += n;
+  }
+  bool ok = feof(file) && !ferror(file);
+  int saved = errno;
+  fclose(file);
+  errno = saved;
+  if (!ok) alloc_free(&engine->alloc, bytes, room);
+  *out = (FileBytes){.at = bytes, .size = size, .room = room};
+  return ok;
+}
+
+static bool read_file(Engine *engine, const char *path, FileBytes *out) {
+  size_t size;
+  const void *mapped = os_map_file(path, &size);
+  if (mapped == NULL) return read_stream(engine, path, out);
+  *out = (FileBytes){.at = mapped, .size = size, .is_mapped = true};
+  return true;
+}
+
+static void forget_file(Engine *engine, FileBytes *file) {
+  if (file->is_mapped) {
+    os_unmap_file(file->at, file->size);
+  } else {
+    alloc_free(&engine->alloc, (void *)(uintptr_t)file->at, file->room);
+  }
+}
+
+rille_Module *rille_load_file(rille_Engine *handle, const char *path,
+                              const rille_LoadOptions *options, rille_Error **error) {
+  Engine *engine = engine_of(handle);
+  FileBytes file;
+  if (!read_file(engine, path, &file)) {
+    api_fail_text(error, ERROR_IO, "%s: %s", path, strerror(errno));
+    return NULL;
+  }
+  rille_Module *module = rille_load(handle, file.at, file.size, options, error);
+  forget_file(engine, &file);
+  return module;
+}
+
+void rille_retain_module(rille_Module *module) {
+  module_retain(module_of(module));
+}
+
+void rille_free_module(rille_Module *module) {
+  if (module != NULL) engine_release_module(module_of(module));
+}
+
+/* Text and binary */
+
+static bool give_bytes(Engine *engine, const void *bytes, size_t size, void **out, size_t *out_size,
+                       rille_Error **error) {
+  void *copy = alloc_new(&engine->alloc, MAX(size, 1));
+  if (copy == NULL) return api_fail_memory(error);
+  if (size != 0) memcpy(copy, bytes, size);
+  *out = copy;
+  *out_size = size;
+  return true;
+}
+
+bool rille_wat_to_wasm(rille_Engine *handle, const char *text, size_t size, uint8_t **out,
+                       size_t *out_size, rille_Error **error) {
+  Engine *engine = engine_of(handle);
+  Arena arena;
+  arena_init(&arena, &engine->alloc);
+  const uint8_t *bytes;
+  size_t n;
+  Error failure;
+  void *copy = NULL;
+  bool ok = text_parse_module(&arena, (Str){text, size}, ~(FeatureSet)0, &bytes, &n, &failure)
+                ? give_bytes(engine, bytes, n, &copy, out_size, error)
+                : api_fail(error, &failure);
+  if (ok) *out = copy;
+  arena_clear(&arena);
+  return ok;
+}
+
+static bool print_module(Engine *engine, Module *module, char **out, size_t *out_size,
+                         rille_Error **error) {
+  Arena arena;
+  arena_init(&arena, &engine->alloc);
+  Str text;
+  Error failure;
+  void *copy = NULL;
+  bool ok = text_print_module(&arena, module, &text, &failure)
+                ? give_bytes(engine, text.at, text.size, &copy, out_size, error)
+                : api_fail(error, &failure);
+  if (ok) *out = copy;
+  arena_clear(&arena);
+  return ok;
+}
+
+/* A module need not be valid to be shown, only to be read. */
+bool rille_wasm_to_wat(rille_Engine *handle, const void *bytes, size_t size, char **out,
+                       size_t *out_size, rille_Error **error) {
+  Engine *engine = engine_of(handle);
+  LoadOptions options = {.features = ~(FeatureSet)0};
+  Error failure;
+  Module *module = module_decode(&engine->alloc, bytes, size, &options, &failure);
+  if (module == NULL) return api_fail(error, &failure);
+  bool ok = print_module(engine, module, out, out_size, error);
+  module_release(module);
+  return ok;
+}
+
+void rille_free_bytes(rille_Engine *engine, void *bytes, size_t size) {
+  alloc_free(&engine_of(engine)->alloc, bytes, MAX(size, 1));
+}
+
+/* What a module holds */
+
+static const rille_FuncType *item_func_type(const Module *module, ExternKind kind, uint32_t index) {
+  if (kind != EXTERN_FUNC && kind != EXTERN_TAG) return NULL;
+  uint32_t type = kind == EXTERN_FUNC ? module->funcs[index].type : module->tags[index];
+  return func_type_handle(type_of_id(module->type_ids[type]));
+}
+
+size_t rille_module_imports(const rille_Module *module) {
+  return module_of(module)->n_imports;
+}
+
+void rille_module_import(const rille_Module *handle, size_t index, rille_ImportInfo *out) {
+  const Module *module = module_of(handle);
+  const Import *import = &module->imports[index];
+  *out = (rille_ImportInfo){.module = import->module.at,
+                            .name = import->name.at,
+                            .module_size = import->module.size,
+                            .name_size = import->name.size,
+                            .kind = (rille_ExternKind)import->kind,
+                            .func_type = item_func_type(module, import->kind, import->index)};
+}
+
+size_t rille_module_exports(const rille_Module *module) {
+  return module_of(module)->n_exports;
+}
+
+void rille_module_export(const rille_Module *handle, size_t index, rille_ExportInfo *out) {
+  const Module *module = module_of(handle);
+  const Export *export = &module->exports[index];
+  *out = (rille_ExportInfo){.name = export->name.at,
+                            .name_size = export->name.size,
+                            .kind = (rille_ExternKind) export->kind,
+                            .func_type = item_func_type(module, export->kind, export->index)};
+}
+
+size_t rille_print_import_type(const rille_Module *handle, size_t index, char *out, size_t size) {
+  const Module *module = module_of(handle);
+  const Import *import = &module->imports[index];
+  return describe_module_item(module, import->kind, import->index, out, size);
+}
+
+size_t rille_print_export_type(const rille_Module *handle, size_t index, char *out, size_t size) {
+  const Module *module = module_of(handle);
+  const Export *export = &module->exports[index];
+  return describe_module_item(module, export->kind, export->index, out, size);
+}
+
+bool rille_module_custom(const rille_Module *handle, size_t index, const char **name,
+                         size_t *name_size, const uint8_t **bytes, size_t *size) {
+  const Module *module = module_of(handle);
+  if (index >= module->n_customs) return false;
+  const CustomSection *section = &module->customs[index];
+  *name = section->name.at;
+  *name_size = section->name.size;
+  *bytes = module->bytes + section->at;
+  *size = section->size;
+  return true;
+}
+
+const char *rille_module_name(const rille_Module *module, size_t *size) {
+  Str name = module_of(module)->name;
+  if (size != NULL) *size = name.size;
+  return name.size != 0 ? name.at : "";
+}
+
+const uint8_t *rille_module_bytes(const rille_Module *module, size_t *size) {
+  *size = module_of(module)->size;
+  return module_of(module)->bytes;
+}
+
+void rille_module_stats(const rille_Module *handle, rille_ModuleStats *out) {
+  const Module *module = module_of(handle);
+  *out = (rille_ModuleStats){.types = module->n_types,
+                             .funcs = module->n_funcs,
+                             .tables = module->n_tables,
+                             .memories = module->n_memories,
+                             .globals = module->n_globals,
+                             .tags = module->n_tags,
+                             .elements = module->n_elems,
+                             .data = module->n_datas,
+                             .imports = module->n_imports,
+                             .exports = module->n_exports,
+                             .customs = module->n_customs,
+                             .code_bytes = module->code_size};
+  engine_ops_of(module)->stats(module, &out->prepared_funcs, &out->prepared_bytes);
+}

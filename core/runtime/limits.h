@@ -1,0 +1,25 @@
+/* limits.h - memory budgets, and the ticker that makes running code look up.
+ */
+#ifndef RILLE_LIMITS_H
+#define RILLE_LIMITS_H
+
+#include "store.h"
+
+/* Adds bytes to what the instance is charged; false when its limit does not allow them. */
+bool limits_charge(Instance *instance, uint64_t bytes);
+void limits_refund(Instance *instance, uint64_t bytes);
+
+/* The store ends or joins another: the ticker must not touch it any more. */
+void limits_forget(Store *store);
+
+/* Fuel that an instance starts with. */
+int64_t limits_initial_fuel(const RunLimits *limits, uint64_t fuel);
+
+/* The clock of the outermost activation of a stack, which holds for all above it. It stands still
+ * while the stack is detached. */
+void limits_start_clock(Act *act);
+void limits_stop_clock(Act *bottom);
+void limits_continue_clock(Act *bottom);
+void limits_add_time(Act *act, uint64_t ns);
+
+#endif

@@ -1,0 +1,39 @@
+/* stores.h - making, joining and freeing stores (architecture.md, "Lifetimes").
+ *
+ * Handles are counted in the store that all joined ones lead to (store_of). When the count reaches
+ * zero everything in it is freed together.
+ */
+#ifndef RILLE_STORES_H
+#define RILLE_STORES_H
+
+#include "store.h"
+
+Store *store_new(Engine *engine); /* one handle; NULL when there is no memory */
+void store_retain(Store *store);
+void store_release(Store *store);
+
+/* Makes one store of two. The lists of the lighter one are walked. False when there is no memory;
+ * nothing has changed then. */
+bool store_merge(Store *a, Store *b);
+
+/* Sees to it that what the reference means lives as long as the store: functions of instances join
+ * the stores, host functions are held. Null and other references need nothing. */
+bool store_adopt_func(Store *store, Func *func);
+bool store_adopt_ref(Store *store, ValType type, Slot ref);
+
+/* A reference for a value of the host; 0 when there is no memory. */
+Slot store_new_host_value(Store *store, uint64_t payload);
+bool store_host_payload(Slot ref, uint64_t *payload);
+
+/* Stops whatever runs. Async-signal-safe. */
+void store_interrupt(Store *store);
+
+/* Is the reference, null included, a value of the canonical type? */
+bool ref_has_type(Slot ref, ValType type);
+
+/* References of small integers have bit 0 set. */
+static inline Slot ref_of_i31(uint32_t value) {
+  return (Slot)(value & 0x7FFFFFFFu) << 1 | 1;
+}
+
+#endif
