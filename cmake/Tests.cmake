@@ -13,10 +13,11 @@ function(rille_add_program name)
   target_link_libraries(${name} PRIVATE rille_flags rille_core)
 endfunction()
 
-# The script runner and the corpus runner, with whatever files they share.
+# The script runner, the corpus runner and the printer's, with whatever files they share.
 file(GLOB shared CONFIGURE_DEPENDS ${RILLE_TEST_DIR}/spec/*.c)
-list(REMOVE_ITEM shared ${RILLE_TEST_DIR}/spec/wast.c ${RILLE_TEST_DIR}/spec/corpus.c)
-foreach(name wast corpus)
+list(REMOVE_ITEM shared ${RILLE_TEST_DIR}/spec/wast.c ${RILLE_TEST_DIR}/spec/corpus.c
+  ${RILLE_TEST_DIR}/spec/roundtrip.c)
+foreach(name wast corpus roundtrip)
   if(EXISTS ${RILLE_TEST_DIR}/spec/${name}.c)
     rille_add_program(${name} ${RILLE_TEST_DIR}/spec/${name}.c ${shared})
   endif()

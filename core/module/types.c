@@ -581,6 +581,10 @@ static const char *const null_names[] = {
     "eqref",   "i31ref",      "structref", "arrayref",      "nullref",
     "exnref",  "nullexnref",  "contref",   "nullcontref",   "(ref null bot)"};
 
+const char *heap_text(uint32_t heap) {
+  return heap_names[heap - HEAP_INDEX_END];
+}
+
 static void put_ref(Text *text, ValType type) {
   uint32_t heap = type_heap(type);
   bool is_nullable = type_is_nullable(type);
@@ -591,7 +595,7 @@ static void put_ref(Text *text, ValType type) {
   put(text, is_nullable ? "(ref null " : "(ref ");
   char number[12];
   snprintf(number, sizeof number, "%u", (unsigned)heap);
-  put(text, heap_is_index(heap) ? number : heap_names[heap - HEAP_INDEX_END]);
+  put(text, heap_is_index(heap) ? number : heap_text(heap));
   put(text, ")");
 }
 

@@ -157,6 +157,8 @@ static inline ValType type_canonical(ValType type, const uint32_t *ids) {
   return type_is_indexed(type) ? (type & 0xFFu) | (ValType)ids[type_heap(type)] << 8 : type;
 }
 
+/* The word of an abstract heap type: "func", "any", ... */
+const char *heap_text(uint32_t heap);
 /* Text of a type as in WAT, e.g. "i32", "(ref null 3)", "funcref"; returns the length as snprintf
  * does. */
 size_t type_print(ValType type, char *out, size_t size);
