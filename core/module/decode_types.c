@@ -130,6 +130,7 @@ static void grow_ids(Decoder *decoder) {
 static void register_group(Decoder *decoder, uint32_t first) {
   Module *module = decoder->module;
   uint32_t end = decoder->types.n;
+  if (first == end) return;
   for (uint32_t i = first; i < end; i++) {
     SubType *def = &decoder->types.items[i];
     def->group_first = first;

@@ -189,8 +189,12 @@ static void validate_all(Validator *v) {
   check_section(v, SECTION_CODE, check_bodies);
 }
 
-static void prepare(Validator *v, Module *module, Guard *guard) {
+static void prepare(Validator *v, Module *module, Guard *guard, Arena *scratch) {
+  enum { FIRST_ROOM = 1024 };
   memset(v, 0, sizeof *v);
+  v->scratch = scratch;
+  v->stack = arena_new(scratch, FIRST_ROOM * sizeof *v->stack);
+  v->stack_end = v->stack + FIRST_ROOM;
   v->module = module;
   v->reader = (Reader){.at = module->bytes,
                        .end = module->bytes + module->size,
@@ -209,8 +213,7 @@ bool module_validate(Module *module, Error *error) {
   bool ok = false;
   if (GUARD_TRY(&guard, &arena, error)) {
     Validator *v = arena_new(&arena, sizeof *v);
-    prepare(v, module, &guard);
-    v->scratch = &arena;
+    prepare(v, module, &guard, &arena);
     validate_all(v);
     guard_leave(&guard);
     ok = true;
