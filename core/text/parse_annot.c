@@ -8,7 +8,8 @@
 
 #include "../base/number.h"
 
-static const char *const custom_name = "custom";
+static const char custom_name[] = "custom";
+static const char hint_name[] = "metadata.code.branch_hint";
 
 static _Noreturn void fail(Parser *parser, const char *name, const Token *token, const char *text) {
   parse_fail_at(parser, token->at, "@%s annotation: %s", name, text);
@@ -93,11 +94,9 @@ static void read_name(Parser *parser, const Token *token) {
 }
 
 static void read_hint(Parser *parser, const Token *token) {
-  static const char name[] = "metadata.code.branch_hint";
-  Str hint = read_strings(parser, name);
-  if (parser->func == NO_INDEX) fail(parser, name, token, "not in a function");
-  if (parser->pending.n_hints > 0) fail(parser, name, token, "duplicate annotation");
-  if (hint.size != 1 || (uint8_t)hint.at[0] > 1) fail(parser, name, token, "malformed hint");
+  Str hint = read_strings(parser, hint_name);
+  if (parser->pending.n_hints > 0) fail(parser, hint_name, token, "duplicate annotation");
+  if (hint.size != 1 || (uint8_t)hint.at[0] > 1) fail(parser, hint_name, token, "malformed hint");
   parser->pending.n_hints++;
   parser->pending.hint = (uint8_t)hint.at[0];
 }
@@ -116,13 +115,18 @@ bool parse_has_pending(const Parser *parser) {
   return parser->pending.at != NULL;
 }
 
+static _Noreturn void fail_outside(Parser *parser) {
+  parse_fail_at(parser, parser->pending.at, "@%s annotation: not in a function", hint_name);
+}
+
 void parse_fail_misplaced(Parser *parser) {
   const Pending *pending = &parser->pending;
-  const char *name = pending->customs.n > 0 ? "custom"
-                     : pending->n_names > 0 ? "name"
-                                            : "metadata.code.branch_hint";
-  const char *at = pending->at;
-  parse_fail_at(parser, at, "misplaced @%s annotation", name);
+  const char *name = pending->customs.n > 0 ? custom_name : "name";
+  if (pending->n_hints > 0) {
+    if (parser->func == NO_INDEX) fail_outside(parser);
+    name = hint_name;
+  }
+  parse_fail_at(parser, pending->at, "misplaced @%s annotation", name);
 }
 
 static void forget_place_when_empty(Pending *pending) {
@@ -150,6 +154,7 @@ void parse_take_customs(Parser *parser) {
 bool parse_take_hint(Parser *parser, uint8_t *hint) {
   Pending *pending = &parser->pending;
   if (pending->n_hints == 0) return false;
+  if (parser->func == NO_INDEX) fail_outside(parser);
   pending->n_hints = 0;
   forget_place_when_empty(pending);
   *hint = pending->hint;

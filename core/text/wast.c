@@ -363,6 +363,17 @@ static Parser *new_parser(WastReader *reader) {
   return parser;
 }
 
+/* Behind the token or the group that starts here. */
+static const char *end_of_group(WastReader *reader, const char *first) {
+  Lexer lexer;
+  Token token;
+  lexer_init(&lexer, &reader->arena, (Str){first, (size_t)(reader->end - first)});
+  lexer.is_deaf = true;
+  lexer_next(&lexer, &token);
+  if (token.kind == TOKEN_OPEN) lexer_skip_group(&lexer, "unclosed command");
+  return lexer.at;
+}
+
 /* Moves behind a command that could not be read; to the end when it is not closed. */
 static void skip_bad(WastReader *reader) {
   Guard guard;
@@ -370,14 +381,9 @@ static void skip_bad(WastReader *reader) {
   const char *first = reader->at;
   reader->at = reader->end;
   if (!GUARD_TRY(&guard, &reader->arena, &error)) return;
-  Lexer lexer;
-  Token token;
-  lexer_init(&lexer, &reader->arena, (Str){first, (size_t)(reader->end - first)});
-  lexer.is_deaf = true;
-  lexer_next(&lexer, &token);
-  if (token.kind == TOKEN_OPEN) lexer_skip_group(&lexer, "unclosed command");
+  const char *end = end_of_group(reader, first);
   guard_leave(&guard);
-  reader->at = lexer.at;
+  reader->at = end;
 }
 
 /* False at the end of the script. */
