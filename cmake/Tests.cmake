@@ -13,14 +13,11 @@ function(rille_add_program name)
   target_link_libraries(${name} PRIVATE rille_flags rille_core)
 endfunction()
 
-# The script runner, the corpus runner and the printer's, with whatever files they share.
-file(GLOB shared CONFIGURE_DEPENDS ${RILLE_TEST_DIR}/spec/*.c)
-list(REMOVE_ITEM shared ${RILLE_TEST_DIR}/spec/wast.c ${RILLE_TEST_DIR}/spec/corpus.c
-  ${RILLE_TEST_DIR}/spec/roundtrip.c)
-foreach(name wast corpus roundtrip)
-  if(EXISTS ${RILLE_TEST_DIR}/spec/${name}.c)
-    rille_add_program(${name} ${RILLE_TEST_DIR}/spec/${name}.c ${shared})
-  endif()
+# Each of these is a program of its own: the script runner, the corpus, round trips, fuzzers.
+file(GLOB programs CONFIGURE_DEPENDS ${RILLE_TEST_DIR}/spec/*.c ${RILLE_TEST_DIR}/fuzz/*.c)
+foreach(source ${programs})
+  get_filename_component(name ${source} NAME_WE)
+  rille_add_program(${name} ${source})
 endforeach()
 
 if(CMOCKA_INCLUDE AND CMOCKA_LIBRARY)
