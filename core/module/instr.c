@@ -97,15 +97,18 @@ static inline int64_t read_signed(Reader *reader, unsigned bits) {
 }
 
 uint32_t read_u32_slow(Reader *reader) {
+  if (bytes_left(reader) >= 2 && reader->at[1] < 0x80) { /* the first goes on */
+    reader->at += 2;
+    return (reader->at[-2] & 0x7Fu) | (uint32_t)reader->at[-1] << 7;
+  }
   return (uint32_t)read_unsigned(reader, 32);
 }
 
-uint64_t read_u64(Reader *reader) {
-  if (LIKELY(reader->at < reader->end && *reader->at < 0x80)) return *reader->at++;
+uint64_t read_u64_slow(Reader *reader) {
   return read_unsigned(reader, 64);
 }
 
-int32_t read_s32(Reader *reader) {
+int32_t read_s32_slow(Reader *reader) {
   return (int32_t)read_signed(reader, 32);
 }
 
@@ -113,7 +116,7 @@ int64_t read_s33(Reader *reader) {
   return read_signed(reader, 33);
 }
 
-int64_t read_s64(Reader *reader) {
+int64_t read_s64_slow(Reader *reader) {
   return read_signed(reader, 64);
 }
 
@@ -252,7 +255,7 @@ ValType read_storage_type(Reader *reader) {
 
 /* Immediates */
 
-static BlockType read_block_type(Reader *reader) {
+BlockType read_block_type(Reader *reader) {
   BlockType block = {BLOCK_EMPTY, 0, 0};
   uint8_t byte = reader->at < reader->end ? *reader->at : 0;
   if (byte == 0x40) {
@@ -271,7 +274,7 @@ static BlockType read_block_type(Reader *reader) {
   return block;
 }
 
-static MemArg read_memarg(Reader *reader) {
+MemArg read_memarg_slow(Reader *reader) {
   const uint8_t *start = reader->at;
   uint32_t flags = read_u32(reader);
   if (flags >= 0x80) read_fail_at(reader, start, ERROR_MALFORMED, "malformed memop flags");

@@ -64,6 +64,10 @@ void instr_read(Reader *reader, Instr *instr);
 
 uint8_t read_byte_slow(Reader *reader);
 uint32_t read_u32_slow(Reader *reader);
+uint64_t read_u64_slow(Reader *reader);
+int32_t read_s32_slow(Reader *reader);
+int64_t read_s64_slow(Reader *reader);
+MemArg read_memarg_slow(Reader *reader);
 
 static inline uint8_t read_byte(Reader *reader) {
   return LIKELY(reader->at < reader->end) ? *reader->at++ : read_byte_slow(reader);
@@ -75,10 +79,35 @@ static inline uint32_t read_u32(Reader *reader) {
   return read_u32_slow(reader);
 }
 
-uint64_t read_u64(Reader *reader);
-int32_t read_s32(Reader *reader);
-int64_t read_s64(Reader *reader);
+static inline uint64_t read_u64(Reader *reader) {
+  if (LIKELY(reader->at < reader->end && *reader->at < 0x80)) return *reader->at++;
+  return read_u64_slow(reader);
+}
+
+/* The sign of a number of one byte is its bit 6. */
+static inline int32_t read_s32(Reader *reader) {
+  if (LIKELY(reader->at < reader->end && *reader->at < 0x80))
+    return (int32_t)(*reader->at++ ^ 0x40) - 0x40;
+  return read_s32_slow(reader);
+}
+
+static inline int64_t read_s64(Reader *reader) {
+  if (LIKELY(reader->at < reader->end && *reader->at < 0x80))
+    return (int64_t)(*reader->at++ ^ 0x40) - 0x40;
+  return read_s64_slow(reader);
+}
+
+static inline MemArg read_memarg(Reader *reader) {
+  if (LIKELY(reader->at < reader->end && *reader->at < 0x40)) {
+    MemArg memarg = {.align_log2 = *reader->at++};
+    memarg.offset = read_u64(reader);
+    return memarg;
+  }
+  return read_memarg_slow(reader);
+}
+
 int64_t read_s33(Reader *reader);
+BlockType read_block_type(Reader *reader);
 ValType read_val_type(Reader *reader);
 ValType read_ref_type(Reader *reader);
 ValType read_storage_type(Reader *reader); /* of a field: i8 and i16 too */

@@ -202,6 +202,7 @@ static void prepare(Validator *v, Module *module, Guard *guard, Arena *scratch) 
                        .guard = guard,
                        .func = ERROR_NO_FUNC,
                        .off = ~module->features};
+  validate_func_prepare(v);
 }
 
 bool module_validate(Module *module, Error *error) {

@@ -41,6 +41,7 @@ typedef struct Validator {
   bool has_v128;      /* the stack held vectors at some time */
   uint32_t n_globals; /* that the constant expression may use */
 
+  uint8_t fast[256]; /* private to validate_func.c */
   ValType *stack, *stack_end;
   VEC(Frame) frames;
   uint32_t n_visits;
@@ -133,6 +134,12 @@ bool validate_all_match(const ValType *subs, const ValType *supers, uint32_t n);
 
 /* Instructions whose types depend on the context, of v->instr. */
 void validate_control(Validator *v, Op op);
+/* Some of these on their own: the walk knows them by their first byte. */
+void validate_block(Validator *v, Op op); /* block, loop */
+void validate_end(Validator *v);
+void validate_br(Validator *v);
+void validate_br_if(Validator *v);
+void validate_call(Validator *v);
 void validate_bulk(Validator *v, Op op);
 void validate_ref(Validator *v, Op op);
 

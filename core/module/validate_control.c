@@ -32,6 +32,10 @@ static Frame block_frame(Validator *v, BlockType block) {
   return frame;
 }
 
+void validate_block(Validator *v, Op op) {
+  enter(v, op, block_frame(v, v->instr.block));
+}
+
 static void check_if(Validator *v) {
   Frame frame = block_frame(v, v->instr.block);
   pop(v, TYPE_I32);
@@ -78,7 +82,7 @@ static void leave(Validator *v) {
   validate_push_types(v, frame_results(&frame), frame.n_results);
 }
 
-static void check_end(Validator *v) {
+void validate_end(Validator *v) {
   const Frame *frame = v->frame;
   check_results(v);
   if (frame->op == OP_IF && /* without else: the parameters are the results */
@@ -102,14 +106,14 @@ static void branch_if(Validator *v, const ValType *types, uint32_t n) {
   validate_push_types(v, types, n);
 }
 
-static void check_br(Validator *v) {
+void validate_br(Validator *v) {
   uint32_t n;
   const ValType *types = label_types(validate_label(v, v->instr.index), &n);
   validate_pop_types(v, types, n);
   validate_unreachable(v);
 }
 
-static void check_br_if(Validator *v) {
+void validate_br_if(Validator *v) {
   uint32_t n;
   const ValType *types = label_types(validate_label(v, v->instr.index), &n);
   pop(v, TYPE_I32);
@@ -190,6 +194,10 @@ static void call(Validator *v, const Type *type) {
   const CompType *comp = &type->comp;
   validate_pop_types(v, comp->types, comp->n_params);
   validate_push_types(v, comp->types + comp->n_params, comp->n_results);
+}
+
+void validate_call(Validator *v) {
+  call(v, validate_func_type(v, v->instr.index));
 }
 
 static void tail_call(Validator *v, const Type *type) {
@@ -280,19 +288,19 @@ void validate_control(Validator *v, Op op) {
   switch (op) {
     case OP_UNREACHABLE: validate_unreachable(v); break;
     case OP_BLOCK:
-    case OP_LOOP: enter(v, op, block_frame(v, v->instr.block)); break;
+    case OP_LOOP: validate_block(v, op); break;
     case OP_IF: check_if(v); break;
     case OP_ELSE: check_else(v); break;
-    case OP_END: check_end(v); break;
-    case OP_BR: check_br(v); break;
-    case OP_BR_IF: check_br_if(v); break;
+    case OP_END: validate_end(v); break;
+    case OP_BR: validate_br(v); break;
+    case OP_BR_IF: validate_br_if(v); break;
     case OP_BR_TABLE: check_br_table(v); break;
     case OP_RETURN: check_return(v); break;
     case OP_BR_ON_NULL: check_br_on_null(v); break;
     case OP_BR_ON_NON_NULL: check_br_on_non_null(v); break;
     case OP_BR_ON_CAST: check_br_on_cast(v, false); break;
     case OP_BR_ON_CAST_FAIL: check_br_on_cast(v, true); break;
-    case OP_CALL: call(v, validate_func_type(v, v->instr.index)); break;
+    case OP_CALL: validate_call(v); break;
     case OP_RETURN_CALL: tail_call(v, validate_func_type(v, v->instr.index)); break;
     case OP_CALL_INDIRECT: call(v, indirect_type(v)); break;
     case OP_RETURN_CALL_INDIRECT: tail_call(v, indirect_type(v)); break;

@@ -384,13 +384,160 @@ static void start(Validator *v, Frame frame) {
   v->frame = v->frames.items;
 }
 
-static void walk(Validator *v) {
+static void walk_const(Validator *v) {
   do {
     instr_read(&v->reader, &v->instr);
     const Sig *sig = &sigs[v->instr.op];
-    if (UNLIKELY(v->is_const)) check_const(v, sig);
+    check_const(v, sig);
     check_instr(v, sig);
   } while (v->frames.n != 0);
+}
+
+/* The walk over bodies branches once for the most frequent instructions: by the first byte, with
+ * the immediate read in the same place. All others go the common way. */
+
+typedef enum Fast {
+  FAST_NONE,
+  FAST_UNARY,
+  FAST_BINARY,
+  FAST_I32_CONST,
+  FAST_I64_CONST,
+  FAST_LOAD,
+  FAST_STORE,
+  FAST_LOCAL_GET,
+  FAST_LOCAL_SET,
+  FAST_LOCAL_TEE,
+  FAST_GLOBAL_GET,
+  FAST_GLOBAL_SET,
+  FAST_DROP,
+  FAST_BLOCK,
+  FAST_END,
+  FAST_BR,
+  FAST_BR_IF,
+  FAST_CALL,
+} Fast;
+
+static Fast fast_of(Op op) {
+  switch (op) {
+    case OP_I32_CONST: return FAST_I32_CONST;
+    case OP_I64_CONST: return FAST_I64_CONST;
+    case OP_BLOCK:
+    case OP_LOOP: return FAST_BLOCK;
+    case OP_END: return FAST_END;
+    case OP_BR: return FAST_BR;
+    case OP_BR_IF: return FAST_BR_IF;
+    case OP_CALL: return FAST_CALL;
+    default: break;
+  }
+  const Sig *sig = &sigs[op];
+  switch ((Group)sig->group) {
+    case GROUP_UNARY: return op_info[op].imm == IMM_NONE ? FAST_UNARY : FAST_NONE;
+    case GROUP_BINARY: return op_info[op].imm == IMM_NONE ? FAST_BINARY : FAST_NONE;
+    case GROUP_LOAD: return FAST_LOAD;
+    case GROUP_ACCESS: return sig->n_params == 2 ? FAST_STORE : FAST_NONE;
+    case GROUP_LOCAL_GET: return FAST_LOCAL_GET;
+    case GROUP_LOCAL_SET: return FAST_LOCAL_SET;
+    case GROUP_LOCAL_TEE: return FAST_LOCAL_TEE;
+    case GROUP_GLOBAL_GET: return FAST_GLOBAL_GET;
+    case GROUP_GLOBAL_SET: return FAST_GLOBAL_SET;
+    case GROUP_DROP: return FAST_DROP;
+    default: return FAST_NONE;
+  }
+}
+
+void validate_func_prepare(Validator *v) {
+  for (unsigned byte = 0; byte < COUNT_OF(v->fast); byte++) {
+    unsigned op = op_of_byte[byte];
+    bool is_on = op != OP_INVALID && !(v->reader.off & FEATURE_BIT(op_info[op].feature));
+    v->fast[byte] = is_on ? (uint8_t)fast_of((Op)op) : FAST_NONE;
+  }
+}
+
+static inline void check_store(Validator *v, const Sig *sig, ValType address) {
+  if (LIKELY(v->top - v->floor >= 2 && v->top[-2] == address && v->top[-1] == sig->params[1]))
+    v->top -= 2;
+  else
+    check_fixed(v, sig, address);
+}
+
+static inline void walk_one(Validator *v) {
+  Reader *reader = &v->reader;
+  Instr *instr = &v->instr;
+  instr->at = reader->at;
+  /* At the end of the bytes any byte will do that takes the common way, which raises. */
+  uint8_t byte = reader->at < reader->end ? *reader->at : 0xFF;
+  unsigned op = op_of_byte[byte];
+  const Sig *sig = &sigs[op];
+  reader->at++;
+  instr->op = (Op)op;
+  switch ((Fast)v->fast[byte]) {
+    case FAST_UNARY: check_unary(v, sig, sig->params[0]); break;
+    case FAST_BINARY: check_binary(v, sig); break;
+    case FAST_I32_CONST:
+      read_s32(reader);
+      push(v, TYPE_I32);
+      break;
+    case FAST_I64_CONST:
+      read_s64(reader);
+      push(v, TYPE_I64);
+      break;
+    case FAST_LOAD:
+      instr->memarg = read_memarg(reader);
+      check_unary(v, sig, check_memarg(v, sig));
+      break;
+    case FAST_STORE:
+      instr->memarg = read_memarg(reader);
+      check_store(v, sig, check_memarg(v, sig));
+      break;
+    case FAST_LOCAL_GET:
+      instr->index = read_u32(reader);
+      check_local_get(v);
+      break;
+    case FAST_LOCAL_SET:
+      instr->index = read_u32(reader);
+      check_local_set(v);
+      break;
+    case FAST_LOCAL_TEE:
+      instr->index = read_u32(reader);
+      push(v, check_local_set(v));
+      break;
+    case FAST_GLOBAL_GET:
+      instr->index = read_u32(reader);
+      check_global_get(v);
+      break;
+    case FAST_GLOBAL_SET:
+      instr->index = read_u32(reader);
+      check_global_set(v);
+      break;
+    case FAST_DROP: validate_pop_any(v); break;
+    case FAST_BLOCK:
+      instr->block = read_block_type(reader);
+      validate_block(v, instr->op);
+      break;
+    case FAST_END: validate_end(v); break;
+    case FAST_BR:
+      instr->index = read_u32(reader);
+      validate_br(v);
+      break;
+    case FAST_BR_IF:
+      instr->index = read_u32(reader);
+      validate_br_if(v);
+      break;
+    case FAST_CALL:
+      instr->index = read_u32(reader);
+      validate_call(v);
+      break;
+    case FAST_NONE:
+      reader->at--;
+      instr_read(reader, instr);
+      check_instr(v, &sigs[instr->op]);
+      break;
+  }
+}
+
+static void walk_body(Validator *v) {
+  do walk_one(v);
+  while (v->frames.n != 0);
 }
 
 void validate_const(Validator *v, ConstExpr expr, ValType type) {
@@ -399,7 +546,7 @@ void validate_const(Validator *v, ConstExpr expr, ValType type) {
   v->is_const = true;
   v->n_locals = v->n_flat = v->n_params = 0;
   start(v, (Frame){.n_results = 1, .single = type});
-  walk(v);
+  walk_const(v);
   v->is_const = false;
   v->reader.at = at;
 }
@@ -457,7 +604,7 @@ void validate_func(Validator *v, uint32_t index) {
   uint32_t slots = read_locals(v, type);
   start(v, (Frame){.n_results = type->comp.n_results,
                    .types = type->comp.types + type->comp.n_params});
-  walk(v);
+  walk_body(v);
   if (reader->at != reader->start + def->end)
     read_fail_at(reader, reader->start + def->end, ERROR_MALFORMED, "section size mismatch");
   def->n_locals = v->n_locals;

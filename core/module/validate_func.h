@@ -5,7 +5,8 @@
 
 #include "validate.h"
 
-void validate_func_init(void); /* makes the table of signatures, once */
+void validate_func_init(void);            /* makes the table of signatures, once */
+void validate_func_prepare(Validator *v); /* before the first body */
 
 /* Both raise at the first error. The body's facts go to its FuncDef. */
 void validate_func(Validator *v, uint32_t index);
