@@ -25,8 +25,7 @@ target_compile_options(rille_flags INTERFACE
   -ffp-contract=off -fno-math-errno -ffunction-sections -fdata-sections
   $<$<BOOL:${RILLE_WERROR}>:-Werror>
   $<$<BOOL:${RILLE_COVERAGE}>:--coverage>)
-target_compile_definitions(rille_flags INTERFACE
-  _GNU_SOURCE $<$<BOOL:${RILLE_HARD}>:RILLE_HARD=1>)
+target_compile_definitions(rille_flags INTERFACE $<$<BOOL:${RILLE_HARD}>:RILLE_HARD=1>)
 target_include_directories(rille_flags INTERFACE ${PROJECT_SOURCE_DIR}/include)
 target_link_libraries(rille_flags INTERFACE Threads::Threads)
 if(RILLE_COVERAGE)

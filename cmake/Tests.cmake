@@ -10,6 +10,7 @@ find_library(CMOCKA_LIBRARY cmocka)
 function(rille_add_program name)
   add_executable(${name} ${ARGN})
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/core ${RILLE_TEST_DIR})
+  target_compile_definitions(${name} PRIVATE _GNU_SOURCE)
   target_link_libraries(${name} PRIVATE rille_flags rille_core)
 endfunction()
 

@@ -9,7 +9,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 . scripts/packages.sh
 
-all_groups="build unit spec corpus lua module command asan hard clang valgrind aarch64 style"
+all_groups="build unit spec corpus text lua module command asan hard clang valgrind aarch64 style"
 shared=${RILLE_SHARED:-../shared}
 spec_repository=https://github.com/WebAssembly/spec
 spec_commit=285a9032950cbad6a9f84de11183008e286092a2
@@ -123,6 +123,15 @@ run_real_corpus() {
   find "$shared/real" -name '*.wasm' -exec build/release/tests/corpus {} +
 }
 
+mutate_modules() {
+  set -- scripts/plugins/*.wasm tests/bench/kernels/*.wasm
+  if [ -d "$shared/spec-bin" ]; then
+    find "$shared/spec-bin" -name '*5.valid.wasm' -exec build/asan/tests/mutate 20 1 "$@" {} +
+  else
+    build/asan/tests/mutate 20 1 "$@"
+  fi
+}
+
 # The Lua programs of the machine: "program version" a line. LuaJIT loads the module of 5.1.
 lua_programs() {
   for version in 5.1 5.2 5.3 5.4 5.5; do
@@ -231,6 +240,16 @@ group_corpus() {
   fi
 }
 
+group_text() {
+  if [ -d "$shared/spec-bin" ]; then
+    suite "round trips of spec modules" build/release/tests/roundtrip "$shared/spec-bin"
+    suite "round trips of real modules" build/release/tests/roundtrip "$shared/real"
+  else
+    skip "round trips" "no $shared/spec-bin"
+  fi
+  suite "round trips of our modules" build/release/tests/roundtrip scripts/plugins tests/bench
+}
+
 group_lua() {
   lua_programs >"$logs/lua_programs"
   while read -r program version; do
@@ -262,6 +281,7 @@ group_asan() {
   suite "asan: unit tests" run_unit_tests build/asan
   if find_spec_tests; then suite "asan: spec core" run_wast build/asan "$spec_dir/core"; fi
   suite "asan: regressions" run_wast build/asan tests/wat/regress
+  check "asan: damaged modules" mutate_modules
   if [ -f build/asan/lua/5.4/wasm.so ]; then
     suite "asan: lua tests on lua5.4" run_lua_suite build/asan lua5.4 5.4 \
       env LD_PRELOAD="$(sanitizer_preload)"
