@@ -379,6 +379,7 @@ static void parse_elem(Parser *parser) {
     flags = SEGMENT_NOT_ACTIVE | SEGMENT_EXPLICIT;
   } else if (parser->token.kind == TOKEN_OPEN && !parse_at_ref_type(parser)) {
     has_table = take_place(parser, "table", SPACE_TABLE, &table);
+    if (has_table) flags = SEGMENT_EXPLICIT;
     parse_offset_expr(parser, offset);
   } else {
     flags = SEGMENT_NOT_ACTIVE;
@@ -554,7 +555,7 @@ static void parse_data(Parser *parser) {
   parse_define(parser, SPACE_DATA, name);
   if (parser->token.kind == TOKEN_OPEN) {
     flags = 0;
-    take_place(parser, "memory", SPACE_MEMORY, &memory);
+    if (take_place(parser, "memory", SPACE_MEMORY, &memory)) flags = SEGMENT_EXPLICIT;
     parse_offset_expr(parser, offset);
   }
   append_strings(parser, bytes);

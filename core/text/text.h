@@ -9,6 +9,7 @@
  * place of the identifier, which wins and may repeat or be empty: of the module, functions, types,
  * tables, memories, globals, tags, element and data segments, fields, parameters and locals (one
  * per group then), and labels. (@custom "name" ..) is an ordinary custom section of that name.
+ * A segment that names table 0 or memory 0 is encoded with the index, one that names none without.
  */
 #ifndef RILLE_TEXT_H
 #define RILLE_TEXT_H
