@@ -15,7 +15,10 @@
 #include "stores.h"
 
 #define TICK_NS (UINT64_C(25) * 1000 * 1000)
-enum { SLOW_POLLS = 64 }; /* looks without a ticker before one is asked for */
+/* Without a ticker every look is a slow one; after so many of them the clock is read, and when the
+ * first was so long ago, ticks are asked for. */
+enum { SLOW_POLLS = 64 };
+#define SLOW_NS (UINT64_C(2) * 1000 * 1000)
 
 /* Budgets */
 
@@ -142,11 +145,18 @@ void limits_forget(Store *store) {
   unlock_ticker();
 }
 
+static bool is_slow_for_long(Store *store) {
+  uint64_t now = os_monotonic_ns();
+  if (store->slow_polls == SLOW_POLLS) store->slow_since_ns = now;
+  if (now - store->slow_since_ns < SLOW_NS) return false;
+  store->slow_polls = 0;
+  return true;
+}
+
 /* Clears the flag of a ticked store. False: too early to ask for ticks, nothing to do. */
 static bool take_tick(Store *store) {
   if (!is_ticked(store)) {
-    if (++store->slow_polls < SLOW_POLLS) return false;
-    store->slow_polls = 0;
+    if (++store->slow_polls % SLOW_POLLS != 0 || !is_slow_for_long(store)) return false;
     ask_for_ticks(store);
     return true;
   }
@@ -239,17 +249,23 @@ static RunStatus check_deadline(Act *act, Slot *value_top) {
   return os_monotonic_ns() < bottom->deadline_ns ? RUN_DONE : stop_at(act, LIMIT_TIMEOUT);
 }
 
-RunStatus run_poll(Act *act, Slot *value_top) {
-  Store *store = store_of(act->func->instance->store);
-  if ((atomic_fetch_and(&store->poll, ~(uint32_t)POLL_INTERRUPT) & POLL_INTERRUPT) != 0) {
-    return stop_at(act, LIMIT_INTERRUPT);
-  }
-  if (!take_tick(store)) return RUN_DONE;
+static bool take_interrupt(Store *store) {
+  return (atomic_fetch_and(&store->poll, ~(uint32_t)POLL_INTERRUPT) & POLL_INTERRUPT) != 0;
+}
+
+RunStatus limits_look(Act *act, Slot *value_top) {
+  if (take_interrupt(store_of(act->func->instance->store))) return stop_at(act, LIMIT_INTERRUPT);
   if (outer_is_interrupted(act)) return stop_at(act, LIMIT_INTERRUPT);
   RunStatus status = check_deadline(act, value_top);
   if (status != RUN_DONE || act->stack->engine->hooks.poll == NULL) return status;
   status = stack_call_host(act, call_poll_hook, NULL, NULL, value_top);
   return status == RUN_LIMIT ? stop_at(act, LIMIT_INTERRUPT) : status;
+}
+
+RunStatus run_poll(Act *act, Slot *value_top) {
+  Store *store = store_of(act->func->instance->store);
+  bool is_interrupted = (atomic_load(&store->poll) & POLL_INTERRUPT) != 0;
+  return is_interrupted || take_tick(store) ? limits_look(act, value_top) : RUN_DONE;
 }
 
 RunStatus run_out_of_fuel(Act *act, Slot *value_top) {

@@ -20,6 +20,8 @@ int64_t limits_initial_fuel(const RunLimits *limits, uint64_t fuel);
 void limits_start_clock(Act *act);
 void limits_stop_clock(Act *bottom);
 void limits_continue_clock(Act *bottom);
+/* Looks up for running code, at once: interrupt, deadline, the host's poll hook. */
+RunStatus limits_look(Act *act, Slot *value_top);
 void limits_add_time(Act *act, uint64_t ns);
 
 #endif

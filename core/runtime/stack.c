@@ -15,6 +15,7 @@
 #include "limits.h"
 #include "runtime.h"
 #include "switch.h"
+#include "wait.h"
 
 #if defined(RILLE_ASAN)
 #include <sanitizer/asan_interface.h>
@@ -175,6 +176,7 @@ static void forget_frames(const Stack *stack) {
 
 static void drop_top(Stack *stack) {
   Act *act = stack->top;
+  if (UNLIKELY(act->waiter != NULL)) wait_cancel(act);
   if (act->state == ACT_RUNNING || act->state == ACT_IN_HOST) count_running(act, -1);
   stack->top = act->outer;
 }
@@ -243,6 +245,7 @@ static void init_act(Act *act, Func *func, void *context, Slot *slots) {
   act->exit_status = 0;
   act->exception = 0;
   act->error_kind = ERROR_NONE;
+  act->waiter = NULL;
   act->message[0] = '\0';
 }
 

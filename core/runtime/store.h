@@ -188,6 +188,7 @@ struct Store {
   /* limits.c, under its lock: */
   _Atomic bool is_ticked; /* in the ticker's list; when not, POLL_TICK is set */
   uint32_t slow_polls;
+  uint64_t slow_since_ns;
   Store *next_ticked;
 };
 
@@ -230,6 +231,7 @@ struct Act {
   LimitKind limit;
   int exit_status;
   Slot exception;
+  void *waiter;         /* wait.c: while it waits for a wake, else NULL */
   char *anchor;         /* C stack address of the entry: tells which activations are dead */
   uint32_t depth;       /* nested activations below it on its stack */
   ErrorKind error_kind; /* of a host trap: ERROR_TRAP, or what replaces it */

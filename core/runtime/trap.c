@@ -6,7 +6,7 @@
 RunStatus run_trap(Act *act, Trap trap) {
   act->trap = trap;
   act->error_kind = ERROR_TRAP;
-  act->message[0] = '\0';
+  if (trap != TRAP_HOST) act->message[0] = '\0';
   return act->status = RUN_TRAP;
 }
 
