@@ -336,6 +336,7 @@ RILLE_API void rille_free_func(rille_Func *func);
 RILLE_API const rille_FuncType *rille_func_type(const rille_Func *func);
 RILLE_API rille_Instance *rille_func_instance(const rille_Func *func); /* NULL for host functions */
 RILLE_API uint32_t rille_func_index(const rille_Func *func);
+RILLE_API rille_HostFn *rille_host_func_code(const rille_Func *func); /* NULL, as next */
 RILLE_API void *rille_host_func_data(const rille_Func *func); /* NULL for functions of instances */
 /* The name section's name, an export's name or "func[12]"; as snprintf. */
 RILLE_API size_t rille_print_func_name(const rille_Func *func, char *out, size_t size);

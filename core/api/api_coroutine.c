@@ -34,3 +34,7 @@ void rille_pause_clock(rille_Activation *activation) {
 void rille_continue_clock(rille_Activation *activation) {
   limits_continue_clock(bottom_of(activation));
 }
+
+rille_HostFn *rille_host_func_code(const rille_Func *func) {
+  return (rille_HostFn *)(void (*)(void))((const Func *)func)->host;
+}
