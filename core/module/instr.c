@@ -239,9 +239,14 @@ ValType read_val_type(Reader *reader) {
   return type;
 }
 
+/* Tables of functions are older than references. */
 ValType read_ref_type(Reader *reader) {
   ValType type;
   const uint8_t *start = reader->at;
+  if (start < reader->end && *start == 0x70) {
+    reader->at++;
+    return TYPE_FUNCREF;
+  }
   if (!read_type_byte(reader, &type) || !type_is_ref(type))
     read_fail_at(reader, start, ERROR_MALFORMED, "malformed reference type");
   return type;
