@@ -284,6 +284,15 @@ static void fill_fields(const Source *source, Group *group, Type *type, FieldTyp
   lay_out(type, offsets);
 }
 
+/* When the kinds of the whole group are known. */
+static void note_traced(Type *type) {
+  const CompType *comp = &type->comp;
+  for (uint32_t i = 0; i < comp->n_fields; i++) {
+    if (!type_is_traced(comp->fields[i].type)) continue;
+    if (type->offsets[i] < 64 * 8) type->traced |= UINT64_C(1) << type->offsets[i] / 8;
+  }
+}
+
 static void fill_types(const Source *source, Group *group) {
   const Type **shown = group->body;
   for (uint32_t i = 0; i < source->n; i++) {
@@ -311,6 +320,7 @@ static void fill_types(const Source *source, Group *group) {
       room += 3 * (size_t)n;
     }
   }
+  for (uint32_t i = 0; i < source->n; i++) note_traced(&group->types[i]);
 }
 
 static size_t group_size(uint32_t n) {
@@ -548,6 +558,12 @@ uint32_t heap_top(uint32_t heap) {
     case HEAP_NOCONT: return HEAP_CONT;
     default: return HEAP_ANY;
   }
+}
+
+bool type_is_traced(ValType type) {
+  if (!type_is_ref(type)) return false;
+  uint32_t top = heap_top(type_heap(type));
+  return top == HEAP_ANY || top == HEAP_EXTERN || top == HEAP_EXN;
 }
 
 /* Text */

@@ -126,6 +126,8 @@ struct Type {
   uint32_t n_param_slots, n_result_slots; /* func: in 8-byte slots */
   uint32_t size;           /* struct: bytes behind the object header; array: of an element */
   const uint32_t *offsets; /* struct: of each field */
+  uint64_t traced;         /* struct: bit i: the i-th word, of the first 64, is a reference into a
+                              heap; array: 1 when the elements are */
   void *group;             /* private to types.c */
 };
 
@@ -151,6 +153,8 @@ static inline bool type_is_subtype(const Type *sub, const Type *super) { /* cons
 }
 /* The top of a heap type's hierarchy: any, func, extern, exn or cont. */
 uint32_t heap_top(uint32_t heap);
+/* Does a value of the type point into a heap (any, extern and exn families)? */
+bool type_is_traced(ValType type);
 
 /* Rewrites module indices of a ValType to canonical ids. */
 static inline ValType type_canonical(ValType type, const uint32_t *ids) {
