@@ -1,0 +1,22 @@
+/* run.h - what running code and its surroundings (interp.c) share.
+ */
+#ifndef RILLE_INTERP_RUN_H
+#define RILLE_INTERP_RUN_H
+
+#include "handler.h"
+
+/* Return addresses that are no place in prepared code: the end of the run, and the return into the
+ * instance that the record under the frame names. */
+bool run_is_exit(const uint8_t *pc);
+bool run_is_instance_return(const uint8_t *pc);
+const uint8_t *run_exit_address(void);
+enum { RUN_RECORD_SLOTS = 3 };
+const Instance *run_record_instance(const Slot *record);
+const uint8_t *run_record_return(const Slot *record);
+
+void run_set_instance(Run *run, Instance *instance);
+
+/* The prepared code of the instance's module that holds pc, or NULL. */
+const Ops *interp_find_ops(const Instance *instance, const uint8_t *pc);
+
+#endif
