@@ -8,7 +8,7 @@
 #include "print.h"
 
 enum {
-  DEEPEST_INDENT = 32, /* levels; deeper code stands below each other */
+  DEEPEST_INDENT = 16, /* levels; deeper code stands below each other */
   MOST_LOCALS = 50000, /* of a function, as the validator allows them */
 };
 
@@ -276,28 +276,28 @@ void print_expr(Printer *printer, ConstExpr expr, const char *word) {
 /* --- functions --- */
 
 static void start_line(Printer *printer, Op op) {
-  static const char spaces[] =
-      "\n                                                                    ";
-  _Static_assert(sizeof spaces > 1 + 2 + 2 * DEEPEST_INDENT, "too few spaces");
+  static const char spaces[] = "\n                                  ";
+  _Static_assert(sizeof spaces == 1 + 2 + 2 * DEEPEST_INDENT + 1, "as many as the deepest needs");
   uint32_t depth = printer->labels.n - (divides_block(op) ? 1 : 0);
   buf_bytes(&printer->out, spaces, 3 + 2 * MIN(depth, DEEPEST_INDENT));
 }
 
-/* The hint for the instruction that is to be printed, which stands at `offset` of the body. */
-static void put_hint(Printer *printer, uint32_t offset, Op op) {
+static bool has_hint(const Printer *printer, uint32_t offset) {
+  if (LIKELY(printer->next_hint >= printer->hints.n)) return false;
   const BranchHint *hint = &printer->hints.items[printer->next_hint];
-  if (hint->offset > offset) return;
-  printer->next_hint++;
-  if (hint->offset < offset || (op != OP_IF && op != OP_BR_IF)) return;
-  start_line(printer, op);
-  print_text(printer, "(@metadata.code.branch_hint \"\\0");
-  print_char(printer, hint->is_likely ? '1' : '0');
-  print_text(printer, "\")");
+  return hint->func == printer->func && hint->offset <= offset;
 }
 
-static bool has_hint(const Printer *printer) {
-  return printer->next_hint < printer->hints.n &&
-         printer->hints.items[printer->next_hint].func == printer->func;
+/* The hint for an instruction at `offset` of the body. Hints for what is no branch are dropped. */
+static void put_hint(Printer *printer, uint32_t offset, Op op) {
+  while (has_hint(printer, offset)) {
+    const BranchHint *hint = &printer->hints.items[printer->next_hint++];
+    if (hint->offset < offset || (op != OP_IF && op != OP_BR_IF)) continue;
+    start_line(printer, op);
+    print_text(printer, "(@metadata.code.branch_hint \"\\0");
+    print_char(printer, hint->is_likely ? '1' : '0');
+    print_text(printer, "\")");
+  }
 }
 
 static void put_code(Printer *printer, Reader *reader, const uint8_t *body) {
@@ -308,9 +308,7 @@ static void put_code(Printer *printer, Reader *reader, const uint8_t *body) {
     instr_read(reader, &instr);
     if (closes_block(instr.op)) print_close_label(printer);
     if (printer->labels.n == 0) break;
-    while (UNLIKELY(has_hint(printer)) &&
-           printer->hints.items[printer->next_hint].offset <= (uint32_t)(instr.at - body))
-      put_hint(printer, (uint32_t)(instr.at - body), instr.op);
+    put_hint(printer, (uint32_t)(instr.at - body), instr.op);
     start_line(printer, instr.op);
     put_instr(printer, &instr);
   }

@@ -34,11 +34,14 @@ void print_number(Printer *printer, uint64_t x) {
 
 static void put_escaped_byte(Buf *out, uint8_t byte) {
   static const char digits[] = "0123456789abcdef";
+  static const char letters[256] = {
+      ['\t'] = 't', ['\n'] = 'n', ['\r'] = 'r', ['"'] = '"', ['\\'] = '\\'};
+  bool has_letter = letters[byte] != '\0';
   uint8_t *at = buf_reserve(out, 3);
   at[0] = '\\';
-  at[1] = (uint8_t)digits[byte >> 4];
+  at[1] = (uint8_t)(has_letter ? letters[byte] : digits[byte >> 4]);
   at[2] = (uint8_t)digits[byte & 15];
-  out->size += 3;
+  out->size += has_letter ? 2 : 3;
 }
 
 static bool is_plain_byte(uint8_t byte) {
@@ -63,13 +66,12 @@ static void put_quoted(Buf *out, Str name) {
   buf_byte(out, '"');
   while (at < end) {
     size_t n_hidden = hidden_char(at, end);
-    for (; n_hidden > 0; n_hidden--) put_escaped_byte(out, *at++);
-    if (at == end) break;
-    if (*at < 0x80 && !is_plain_byte(*at))
-      put_escaped_byte(out, *at);
-    else
-      buf_byte(out, *at);
-    at++;
+    bool is_plain = n_hidden == 0 && (*at >= 0x80 || is_plain_byte(*at));
+    if (is_plain) {
+      buf_byte(out, *at++);
+    } else {
+      for (size_t n = MAX(n_hidden, (size_t)1); n > 0; n--) put_escaped_byte(out, *at++);
+    }
   }
   buf_byte(out, '"');
 }

@@ -4,14 +4,15 @@
  *
  * For each .wasm file: load, print, parse, load, print, parse. The second and the third binary have
  * to be the same bytes, and the second module has to have the same types, imports, exports,
- * functions and segments as the first. Files whose names end in .invalid.wasm or .malformed.wasm
- * are left out. The last line says how many passed and failed.
+ * functions, segments, names and custom sections as the first. Files whose names end in
+ * .invalid.wasm or .malformed.wasm are left out. The last line says how many passed and failed.
  */
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/os.h"
+#include "module/names.h"
 #include "text/text.h"
 
 static Alloc alloc;
@@ -113,8 +114,59 @@ static bool equal_segments(const Module *a, const Module *b) {
   return true;
 }
 
+static bool equal_name(Module *a, Module *b, NameSpace space, uint32_t outer, uint32_t index) {
+  return str_equal(module_name_in(a, space, outer, index), module_name_in(b, space, outer, index));
+}
+
+/* The element of an array can have no name in text. */
+static bool is_struct(const Module *module, uint32_t type) {
+  return module->types[type].comp.kind == COMP_STRUCT;
+}
+
+static bool equal_names(Module *a, Module *b) {
+  const struct {
+    NameSpace space;
+    uint32_t n;
+  } spaces[] = {
+      {NAMES_MODULE, 1},           {NAMES_FUNCS, a->n_funcs},       {NAMES_TYPES, a->n_types},
+      {NAMES_TABLES, a->n_tables}, {NAMES_MEMORIES, a->n_memories}, {NAMES_GLOBALS, a->n_globals},
+      {NAMES_ELEMS, a->n_elems},   {NAMES_DATAS, a->n_datas},       {NAMES_TAGS, a->n_tags}};
+  for (size_t i = 0; i < COUNT_OF(spaces); i++)
+    for (uint32_t index = 0; index < spaces[i].n; index++)
+      if (!equal_name(a, b, spaces[i].space, 0, index)) return false;
+  for (uint32_t func = 0; func < a->n_funcs; func++)
+    for (uint32_t i = 0; i < a->funcs[func].n_locals; i++)
+      if (!equal_name(a, b, NAMES_LOCALS, func, i)) return false;
+  for (uint32_t type = 0; type < a->n_types; type++)
+    for (uint32_t i = 0; is_struct(a, type) && i < a->types[type].comp.n_fields; i++)
+      if (!equal_name(a, b, NAMES_FIELDS, type, i)) return false;
+  return true;
+}
+
+/* The next custom section that is neither names nor hints; NULL at the end. */
+static const CustomSection *next_custom(const Module *module, uint32_t *i) {
+  while (*i < module->n_customs) {
+    const CustomSection *custom = &module->customs[(*i)++];
+    if (!str_equal(custom->name, STR_LITERAL("name")) &&
+        !str_equal(custom->name, STR_LITERAL("metadata.code.branch_hint")))
+      return custom;
+  }
+  return NULL;
+}
+
+static bool equal_customs(const Module *a, const Module *b) {
+  uint32_t i = 0, j = 0;
+  for (;;) {
+    const CustomSection *x = next_custom(a, &i), *y = next_custom(b, &j);
+    if (!x || !y) return x == y;
+    if (!str_equal(x->name, y->name) || x->size != y->size ||
+        memcmp(a->bytes + x->at, b->bytes + y->at, x->size) != 0)
+      return false;
+  }
+}
+
 /* The name of what differs, or NULL. */
-static const char *difference(const Module *a, const Module *b) {
+static const char *difference(Module *a, Module *b) {
   if (!equal_types(a, b)) return "types differ";
   if (!equal_imports(a, b)) return "imports differ";
   if (!equal_exports(a, b)) return "exports differ";
@@ -122,6 +174,8 @@ static const char *difference(const Module *a, const Module *b) {
   if (!equal_memories(a, b)) return "memories or tables differ";
   if (!equal_globals(a, b)) return "globals or tags differ";
   if (!equal_segments(a, b)) return "segments differ";
+  if (!equal_names(a, b)) return "names differ";
+  if (!equal_customs(a, b)) return "custom sections differ";
   return NULL;
 }
 
@@ -150,7 +204,7 @@ static bool reparse(const char *path, Arena *arena, Module *module, const uint8_
   return true;
 }
 
-static bool check_second(const char *path, Arena *arena, const Module *first, Module *second,
+static bool check_second(const char *path, Arena *arena, Module *first, Module *second,
                          const uint8_t *bytes, size_t size) {
   const char *what = difference(first, second);
   if (what) return fail(path, what, NULL);
