@@ -27,6 +27,8 @@ typedef struct Tag Tag;
 typedef struct Stack Stack;
 typedef struct Act Act;
 typedef struct EngineOps EngineOps;
+typedef struct Heap Heap; /* gc_heap.h */
+typedef struct Space Space;
 
 typedef enum RunStatus {
   RUN_DONE,
@@ -149,6 +151,7 @@ struct Instance {
   void *user;
   Instance *next;      /* of the store's */
   Slot *memory0_cache; /* reserved for the compiler */
+  Space *space;        /* where it allocates objects; an empty one at first */
 };
 
 /* What references of the any, extern and exn families point at starts with this. */
@@ -164,6 +167,28 @@ struct HostValue {
   HostValue *next; /* of the store's */
 };
 
+/* Structures: fields at Type.offsets behind the Object. Arrays: elements of Type.size bytes behind
+ * this. */
+typedef struct Array {
+  Object object;
+  uint32_t n;
+  uint32_t unused;
+} Array;
+
+/* An exception; its type is the tag's function type. */
+typedef struct Exception Exception;
+struct Exception {
+  Object object;
+  Tag *tag;
+  Exception *next; /* of those that hold a reference to the tag: made by the host */
+  Slot values[];
+};
+
+/* Free bytes of a heap, for objects of one instance: gc.h allocates by moving `at`. */
+typedef struct Space {
+  char *at, *end;
+} Space;
+
 /* Stores merge: `into` is followed until NULL by store_of. Merging happens only while no guest code
  * of either store runs, or inside a host call: an engine that keeps instance->poll in a register
  * reads it again after host calls. */
@@ -176,7 +201,8 @@ struct Store {
   Instance *instances;
   Table *tables;
   Global *globals;
-  void *heap; /* gc.h */
+  Heap *heap; /* NULL until the first object */
+  Act *acts;  /* activations of its functions on any stack: their values may be references */
   bool has_handlers;
   uint32_t n_running;
   Store *merged; /* the stores that point here, freed with it */
@@ -234,6 +260,7 @@ struct Act {
   void *waiter;         /* wait.c: while it waits for a wake, else NULL */
   char *anchor;         /* C stack address of the entry: tells which activations are dead */
   uint32_t depth;       /* nested activations below it on its stack */
+  Act *next_act, **act_link; /* of the store's; no link: in none */
   ErrorKind error_kind; /* of a host trap: ERROR_TRAP, or what replaces it */
 #ifdef RILLE_ASAN       /* where the address sanitizer thinks the two stacks are */
   void *host_fake, *guest_fake;
