@@ -118,10 +118,14 @@ find_spec_tests() {
   [ -n "$spec_dir" ]
 }
 
-run_wast() { # run_wast BUILD [PATH...] through the words in $wast_runner
+# run_wast BUILD DIR...: the scripts below, through the words in $wast_runner.
+run_wast() {
   build=$1
   shift
-  ${wast_runner:-} "$build/tests/wast" "$@"
+  scripts=$(find "$@" -name '*.wast' | sort)
+  [ -n "$scripts" ] || { echo "no script below $*: 0 passed, 0 failed" && return; }
+  # shellcheck disable=SC2086 # several words
+  ${wast_runner:-} "$build/tests/wast" $scripts
 }
 
 run_real_corpus() {
