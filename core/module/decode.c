@@ -69,6 +69,36 @@ static void read_contents(Decoder *decoder, SectionId id) {
   }
 }
 
+/* A section that is longer than the module: what is there may have an error that comes first. */
+static _Noreturn void read_cut_section(Decoder *decoder, SectionId id, const uint8_t *size_at) {
+  Reader *reader = &decoder->reader;
+  Guard guard, *outer = reader->guard;
+  Error inner;
+  const uint8_t *contents = reader->at;
+  if (GUARD_TRY(&guard, decoder->arena, &inner)) {
+    reader->guard = &guard;
+    read_contents(decoder, id);
+    guard_leave(&guard);
+  } else if (inner.kind == ERROR_MEMORY ||
+             (inner.kind == ERROR_MALFORMED && inner.offset < decoder->module->size)) {
+    *outer->error = inner;
+    guard_raise(outer);
+  }
+  reader->guard = outer;
+  reader->at = contents;
+  read_fail_at(reader, size_at, ERROR_MALFORMED, "length out of bounds");
+}
+
+/* The size of the section, all of which is there. */
+static uint32_t read_section_size(Decoder *decoder, uint8_t id) {
+  Reader *reader = &decoder->reader;
+  const uint8_t *at = reader->at;
+  uint32_t size = read_u32(reader);
+  if (size <= (size_t)(reader->end - reader->at)) return size;
+  reader->section = section_text(id);
+  read_cut_section(decoder, (SectionId)id, at);
+}
+
 static void read_sections(Decoder *decoder) {
   Reader *reader = &decoder->reader;
   uint8_t last = 0;
@@ -79,7 +109,7 @@ static void read_sections(Decoder *decoder) {
     unsigned order = section_order(id);
     if (id != SECTION_CUSTOM && order == 0)
       read_fail_at(reader, start, ERROR_MALFORMED, "malformed section id");
-    uint32_t size = read_size(reader);
+    uint32_t size = read_section_size(decoder, id);
     const uint8_t *contents = reader->at, *end = contents + size;
     if (id != SECTION_CUSTOM && order <= section_order(last))
       read_fail_at(reader, start, ERROR_MALFORMED, "unexpected content after last section");

@@ -121,7 +121,7 @@ int64_t read_s64_slow(Reader *reader) {
 }
 
 static const uint8_t *read_bytes(Reader *reader, size_t size) {
-  if (bytes_left(reader) < size) read_fail(reader, ERROR_MALFORMED, eof_text);
+  if (bytes_left(reader) < size) read_fail_at(reader, reader->end, ERROR_MALFORMED, eof_text);
   const uint8_t *at = reader->at;
   reader->at += size;
   return at;

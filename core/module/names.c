@@ -115,8 +115,9 @@ static bool next_space(Cursor *cursor, unsigned *space, Cursor *contents) {
   if (cursor->at == cursor->end) return false;
   *space = *cursor->at++;
   Str text = cursor_str(cursor);
+  if (cursor->failed) return false;
   *contents = (Cursor){(const uint8_t *)text.at, (const uint8_t *)text.at + text.size, false};
-  return !cursor->failed;
+  return true;
 }
 
 /* The name section that counts is the first. */

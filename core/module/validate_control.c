@@ -48,15 +48,14 @@ static void unset_locals(Validator *v) {
     v->set_epochs[v->set_locals.items[--v->set_locals.n]] = 0;
 }
 
-/* The results, and nothing else, are there. */
+/* The results are there, and nothing else. */
 static void check_results(Validator *v) {
-  Frame *frame = v->frame;
+  const Frame *frame = v->frame;
   const ValType *results = frame_results(frame);
+  uint32_t n = frame->n_results;
+  validate_peek_types(v, results, n);
   size_t height = (size_t)(v->top - v->floor);
-  uint32_t n = frame->n_results, there = height < n ? (uint32_t)height : n;
-  if (height > n || (height < n && !frame->is_unreachable) ||
-      !validate_all_match(v->floor, results + (n - there), there))
-    validate_mismatch(v, "block", results, n, "stack", v->floor, (uint32_t)height);
+  if (height > n) validate_mismatch(v, "block", results, n, "stack", v->floor, (uint32_t)height);
   v->top = v->floor;
 }
 
