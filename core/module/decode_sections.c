@@ -374,7 +374,7 @@ void decode_globals(Decoder *decoder) {
 
 void decode_exports(Decoder *decoder) {
   Reader *reader = &decoder->reader;
-  uint32_t n = read_count(reader, 1);
+  uint32_t n = read_count(reader, 3);
   decode_limit(decoder, n, LIMIT_EXPORTS, "exports");
   VEC(Export) exports = {0};
   RESERVE(decoder, &exports, n);
