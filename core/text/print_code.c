@@ -2,7 +2,8 @@
  * imm.def. Spec: 3.0, "Text Format", "Instructions".
  *
  * The order of immediates in the text is not always that of the binary: memory.init, table.init and
- * call_indirect swap theirs. An index of 0 is left out where the text allows it.
+ * call_indirect swap theirs. An index of 0 is left out where the text allows it; table.get and its
+ * like keep theirs, because some other readers of the format ask for it.
  */
 #include "../base/number.h"
 #include "print.h"
@@ -159,7 +160,7 @@ static void put_immediates(Printer *printer, const Instr *instr) {
     case IMM_CALL_TABLE: put_call_table(printer, instr); break;
     case IMM_LOCAL: print_local(printer, instr->index); break;
     case IMM_GLOBAL: print_index(printer, NAMES_GLOBALS, instr->index); break;
-    case IMM_TABLE: put_optional_index(printer, NAMES_TABLES, instr->index); break;
+    case IMM_TABLE: print_index(printer, NAMES_TABLES, instr->index); break;
     case IMM_TABLE2: put_index_pair(printer, NAMES_TABLES, instr); break;
     case IMM_ELEM_TABLE:
       put_optional_index(printer, NAMES_TABLES, instr->index2);
