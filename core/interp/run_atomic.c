@@ -42,8 +42,7 @@ static FORCE_INLINE uint8_t *atomic_place(const Run *run, uint64_t address, cons
     SLOT(8) = RMW_##action(at, (m)SLOT(24), __ATOMIC_SEQ_CST);    \
     NEXT(32);                                                     \
   }
-/* The expected value is compared in the operand's width: one that does not fit the access never
- * equals, but the old value is still read. */
+/* The expected value is wrapped to the width of the access, as the replacement is. */
 #define ATOMIC_CMPXCHG(name, t, m)                                                       \
   HANDLER(name) {                                                                        \
     PLACE(10, m);                                                                        \
@@ -53,7 +52,6 @@ static FORCE_INLINE uint8_t *atomic_place(const Run *run, uint64_t address, cons
 #define DEFINE_COMPARE_EXCHANGE(m)                                                          \
   static FORCE_INLINE m compare_exchange_##m(m *at, uint64_t expected, m replacement) {     \
     m old = (m)expected;                                                                    \
-    if (old != expected) return __atomic_load_n(at, __ATOMIC_SEQ_CST);                      \
     __atomic_compare_exchange_n(at, &old, replacement, false, __ATOMIC_SEQ_CST,             \
                                 __ATOMIC_SEQ_CST);                                          \
     return old;                                                                             \
