@@ -102,7 +102,7 @@ static void test_types(void **state) {
       "  (rec\n"
       "    (type (;2;) (sub (struct (field i8 (mut i16) (ref null $b)))))\n"
       "    (type $b (;3;) (sub final 2 (struct (field i8) (field $x (mut i16)) (field (ref "
-      "3))))))\n"
+      "$b))))))\n"
       "  (rec\n"
       "    (type (;4;) (array (mut i8))))\n"
       "  (type (;5;) (sub (array nullexternref)))\n"
