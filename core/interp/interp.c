@@ -138,6 +138,11 @@ static uint64_t position_of(const Ops *ops, const uint8_t *pc) {
   return low != 0 ? positions[low - 1].offset : 0;
 }
 
+static Instance *caller(const Act *act) {
+  const Place *place = act->frames;
+  return place ? (Instance *)(uintptr_t)place->instance : NULL;
+}
+
 static uint32_t backtrace(const Act *act, FrameInfo *out, uint32_t room) {
   const Place *place = act->frames;
   if (!place || run_is_exit(place->pc + 1)) return 0;
@@ -168,6 +173,7 @@ const EngineOps interp_engine = {
     .name = "interpreter",
     .prepare_instance = prepare_instance,
     .run = run_function,
+    .caller = caller,
     .backtrace = backtrace,
     .drop_module = drop_module,
     .stats = stats,

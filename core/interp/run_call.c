@@ -259,7 +259,7 @@ static RunStatus call_any(PARAMS) {
       pc += (size);                                                                      \
       TAIL return call_code(ARGS);                                                       \
     }                                                                                    \
-    callee[U16((size)-4)] = TO_SLOT(pc + (size));                                        \
+    fp[U16((size)-4)] = TO_SLOT(pc + (size));                                           \
     fp = callee, pc = ops->bytes;                                                        \
     DISPATCH();                                                                          \
   } while (0)
