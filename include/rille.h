@@ -146,6 +146,10 @@ RILLE_API void rille_free_engine(rille_Engine *engine);
 RILLE_API size_t
 rille_engine_bytes(const rille_Engine *engine); /* allocated through `resize` now */
 
+/* Memory counted as the engine's: as rille_Resize. */
+RILLE_API void *rille_engine_resize(rille_Engine *engine, void *ptr, size_t old_size,
+                                    size_t new_size);
+
 /* Features: the names of `lua-api`'s `features` table ("gc", "simd", ...). */
 RILLE_API size_t rille_feature_count(void);
 RILLE_API const char *rille_feature_name(size_t index, bool *on_by_default);
@@ -287,6 +291,8 @@ RILLE_API rille_Module *rille_instance_module(rille_Instance *instance);
 RILLE_API rille_Store *rille_instance_store(rille_Instance *instance);
 RILLE_API bool rille_instance_export(rille_Instance *instance, size_t index, rille_Extern *out);
 RILLE_API bool rille_find_export(rille_Instance *instance, const char *name, rille_Extern *out);
+/* What it exports as "memory", or NULL. */
+RILLE_API rille_Memory *rille_instance_memory(rille_Instance *instance);
 RILLE_API uint64_t rille_instance_fuel(const rille_Instance *instance); /* what is left */
 RILLE_API void rille_add_fuel(rille_Instance *instance, uint64_t amount);
 RILLE_API uint64_t rille_instance_memory_bytes(const rille_Instance *instance); /* charged now */
@@ -307,6 +313,19 @@ RILLE_API rille_Store *rille_func_store(
 RILLE_API rille_Store *rille_table_store(const rille_Table *table);
 RILLE_API rille_Store *rille_global_store(
     const rille_Global *global); /* NULL: a numeric global, in no store */
+
+/* What an instance holds at one moment: the bytes of the memories, the elements of the tables and the
+ * values of the globals that it defines, and which segments were dropped. References in it are kept
+ * by the instance's store. Large memories are restored by mapping, page by page as they are touched.
+ */
+typedef struct rille_Snapshot rille_Snapshot;
+RILLE_API rille_Snapshot *rille_new_snapshot(rille_Instance *instance, rille_Error **error);
+RILLE_API void rille_free_snapshot(rille_Snapshot *snapshot);
+/* Puts the instance, of which it is a snapshot, back; memories and tables shrink again. Shared
+ * memories keep their size. No code of the instance may run. */
+RILLE_API bool rille_reset_instance(rille_Instance *instance, const rille_Snapshot *snapshot,
+                                    rille_Error **error);
+RILLE_API uint64_t rille_snapshot_bytes(const rille_Snapshot *snapshot);
 
 /* ---- Functions
  * ------------------------------------------------------------------------------------- */
@@ -340,6 +359,13 @@ RILLE_API rille_HostFn *rille_host_func_code(const rille_Func *func); /* NULL, a
 RILLE_API void *rille_host_func_data(const rille_Func *func); /* NULL for functions of instances */
 /* The name section's name, an export's name or "func[12]"; as snprintf. */
 RILLE_API size_t rille_print_func_name(const rille_Func *func, char *out, size_t size);
+
+/* For host functions: the instance whose code calls; NULL when the host itself does. */
+RILLE_API rille_Instance *rille_caller(const rille_Activation *activation);
+/* For host functions that wait: looks up for the guest as running code does (interrupt, deadline,
+ * the poll hook). What is not RILLE_DONE is to be returned. A hook may leave by longjmp and go on
+ * with rille_resume: the host function has then returned, with what is in its slots. */
+RILLE_API rille_Status rille_look_up(rille_Activation *activation);
 
 /* Calls and checks: counts and types of args must fit; results has room for all results. */
 RILLE_API bool rille_call(rille_Func *func, const rille_Value *args, size_t n_args,
@@ -382,6 +408,7 @@ RILLE_API rille_Stack *rille_new_stack(rille_Engine *engine, void *user);
 RILLE_API void rille_free_stack(rille_Stack *stack); /* drops every activation on it */
 RILLE_API void *rille_stack_user(const rille_Stack *stack);
 RILLE_API rille_Activation *rille_stack_top(const rille_Stack *stack);
+RILLE_API size_t rille_stack_bytes(const rille_Stack *stack); /* in use by values of guest code */
 RILLE_API rille_Activation *rille_prepare(rille_Stack *stack, rille_Func *func, void *context);
 RILLE_API rille_Status rille_run(rille_Activation *activation);
 RILLE_API rille_Status rille_resume(rille_Activation *activation, rille_Status host_status,
@@ -505,6 +532,100 @@ RILLE_API bool rille_adopt_ref(rille_Store *store, rille_ValueType type, rille_S
 RILLE_API rille_Slot rille_new_extern(rille_Store *store, uint64_t payload);
 /* False when the reference is null or no host value. */
 RILLE_API bool rille_extern_payload(rille_Slot ref, uint64_t *payload);
+
+/* ---- WASI preview 1 ---------------------------------------------------------------------------
+ */
+
+/* What one program may use: arguments, environment, descriptors. Nothing is granted that the
+ * options do not name. Its functions work on the memory that the calling instance exports as
+ * "memory". Counted: the functions made of it keep it. One thread at a time. */
+typedef struct rille_Wasi rille_Wasi;
+
+typedef enum rille_WasiStreamKind {
+  RILLE_WASI_EMPTY,   /* reads nothing; forgets what is written */
+  RILLE_WASI_FD,      /* a descriptor of the host, duplicated */
+  RILLE_WASI_BYTES,   /* reads these bytes, which are copied */
+  RILLE_WASI_CAPTURE, /* keeps what is written: rille_wasi_output */
+  RILLE_WASI_CALLBACK /* the hooks `read` and `write` */
+} rille_WasiStreamKind;
+
+typedef struct rille_WasiStream {
+  rille_WasiStreamKind kind;
+  int fd;
+  const void *bytes;
+  size_t size;
+} rille_WasiStream;
+
+typedef struct rille_WasiDir {
+  const char *guest, *host; /* what the guest calls it; where it is */
+  bool is_read_only;        /* every change is refused with EROFS */
+} rille_WasiDir;
+
+/* What a call waits for. fds and events (POLLIN, POLLOUT) are the host's; a stream of kind
+ * RILLE_WASI_CALLBACK has the descriptor -1. */
+typedef struct rille_WasiWait {
+  size_t n;
+  const int *fds;
+  const short *events;
+  uint64_t timeout_ns; /* UINT64_MAX: none */
+} rille_WasiWait;
+
+/* Members may be NULL. All run on the host's C stack, inside a call of the guest. They may longjmp;
+ * the call is then over, with the result EINTR if it is resumed. */
+typedef struct rille_WasiHooks {
+  /* Clocks 0 realtime, 1 monotonic. False: the host's clock. */
+  bool (*clock)(void *user, uint32_t id, uint64_t *ns);
+  bool (*random)(void *user, void *out, size_t size); /* false: the guest gets EIO */
+  /* Streams: bytes read, 0 at the end, -1 for nothing yet. `fd` is 0, 1 or 2. */
+  ptrdiff_t (*read)(void *user, int fd, void *out, size_t room);
+  bool (*write)(void *user, int fd, const void *bytes, size_t size); /* false: EIO */
+  /* Instead of waiting; then the call is tried again. Not RILLE_DONE ends the run. */
+  rille_Status (*block)(void *user, rille_Activation *activation, const rille_WasiWait *wait);
+  /* After each call: `path_open(fd=3, path="x", ...) = SUCCESS opened=4`. */
+  void (*trace)(void *user, const char *line, const char *name, uint16_t wasi_errno);
+  void *user;
+} rille_WasiHooks;
+
+typedef struct rille_WasiOptions {
+  const char *const *args;   /* NULL-terminated, or NULL: none */
+  const char *const *env;    /* "NAME=value"; the same */
+  const size_t *arg_sizes;   /* NULL: they are terminated and hold no zero bytes */
+  const size_t *env_sizes;   /* the same */
+  const rille_WasiDir *dirs; /* descriptors 3, 4, ... in this order */
+  size_t n_dirs;
+  const int *sockets; /* the next descriptors: listening or connected, duplicated */
+  size_t n_sockets;
+  rille_WasiStream streams[3]; /* standard input, output and errors */
+  rille_WasiHooks hooks;
+  bool raises; /* proc_raise raises the signal in the host; else it is a trap */
+  /* Paths are walked component by component also where the system could do that (openat2). */
+  bool walks_paths;
+} rille_WasiOptions;
+
+RILLE_API rille_Wasi *rille_new_wasi(rille_Engine *engine, const rille_WasiOptions *options,
+                                     rille_Error **error);
+RILLE_API void rille_retain_wasi(rille_Wasi *wasi);
+RILLE_API void rille_free_wasi(rille_Wasi *wasi);
+RILLE_API void rille_close_wasi(rille_Wasi *wasi); /* closes every descriptor, at once */
+/* The function behind an import, as a new host function: rille_free_func. NULL: there is none of
+ * that name in "wasi_snapshot_preview1" or "wasi_unstable", or no memory. */
+RILLE_API rille_Func *rille_wasi_func(rille_Wasi *wasi, const char *module, const char *name);
+/* The names of the functions, from 0 on; NULL behind the last. */
+RILLE_API const char *rille_wasi_name(size_t index);
+/* What was captured of descriptor 1 or 2; valid until the next call. */
+RILLE_API const char *rille_wasi_output(const rille_Wasi *wasi, int fd, size_t *size);
+/* The host's descriptor behind one of the guest's, or -1. */
+RILLE_API int rille_wasi_host_fd(const rille_Wasi *wasi, uint32_t fd);
+RILLE_API size_t rille_wasi_open_fds(const rille_Wasi *wasi);
+
+/* One try at a call, for a host that waits by itself: the arguments of the function are slots[0]
+ * on. False: it would wait, for *wait (borrowed until the next try); *started, 0 at first, is to be
+ * passed again. True: *status and slots[0] are what the host function is to return. */
+RILLE_API bool rille_wasi_try(rille_Wasi *wasi, rille_Activation *activation, const char *module,
+                              size_t index, rille_Slot *slots, uint64_t *started,
+                              rille_WasiWait *wait, rille_Status *status);
+/* May the function ask a hook that is set in `hooks`? */
+RILLE_API bool rille_wasi_asks(const rille_WasiHooks *hooks, size_t index);
 
 #ifdef __cplusplus
 }

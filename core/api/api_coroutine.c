@@ -38,3 +38,9 @@ void rille_continue_clock(rille_Activation *activation) {
 rille_HostFn *rille_host_func_code(const rille_Func *func) {
   return (rille_HostFn *)(void (*)(void))((const Func *)func)->host;
 }
+
+size_t rille_stack_bytes(const rille_Stack *handle) {
+  const Stack *stack = (const Stack *)handle;
+  if (stack->top == NULL) return 0;
+  return (size_t)((const char *)stack->top->value_top - (const char *)stack->values);
+}

@@ -1,0 +1,596 @@
+/* lua_call.c - calls between guest code and Lua, in both directions.
+ *
+ * Guest code runs on its own stack; the engine calls `host_call` on the C stack of the function
+ * that entered it. An error that the closure raises cuts C frames only; the guest frames are found
+ * and dropped at the next entry.
+ *
+ * Where Lua has lua_callk, a yield cuts the C frames too and Lua later calls the continuation. On
+ * 5.1 and LuaJIT every host call leaves the C function (a jump to its Step): it returns what is to
+ * be called to a Lua function, which calls it and passes the results to `resume_step`. Only Lua
+ * frames are then on Lua's stack while a closure runs, so that it may yield.
+ *
+ *   local function check(self, call, ...)            -- what a C step returned
+ *     if not self then return ... end                -- it is done: these are the results
+ *     return check(resume_step(self, call, apply(...)))
+ *   end
+ */
+#include "lua_wasm.h"
+
+#include <stdlib.h>
+#if !HAS_CALLK
+#include <setjmp.h>
+#endif
+
+/* Data of a host function: the Lua closure behind an import or a wasm.func. */
+typedef struct Closure {
+  State *state;
+  Inst *inst; /* the importing instance, or NULL */
+  uint32_t id;
+  uint32_t n_params, n_results;
+  bool needs_room;
+  char name[];
+} Closure;
+
+#if !HAS_CALLK
+typedef struct Step {
+  jmp_buf jump;
+  struct Step *outer;
+  int n_values; /* on Lua's stack: what to return to the Lua function; negative: raise it */
+} Step;
+#endif
+
+/* ---- Results of a run -------------------------------------------------------------------------*/
+
+static const char key_tick, key_yield;
+
+void wasm_trace(lua_State *L, const Inst *inst, const char *event, const char *name,
+                int n_values) {
+  int first = lua_gettop(L) - n_values + 1;
+  luaL_checkstack(L, n_values + 6, "too many values to trace");
+  if (!wasm_push_inst(L, inst)) return;
+  wasm_push_inst_field(L, -1, INST_TRACE);
+  lua_remove(L, -2);
+  lua_pushstring(L, event);
+  lua_pushstring(L, name);
+  for (int i = 0; i < n_values; i++) lua_pushvalue(L, first + i);
+  lua_call(L, n_values + 2, 0);
+}
+
+static void push_values(lua_State *L, State *state, const Inst *inst, bool boxed,
+                        const rille_ValueType *types, uint32_t n, const rille_Slot *slot) {
+  const Home home = {state, NULL, inst, 0};
+  for (uint32_t i = 0; i < n; i++) {
+    if (types[i] == RILLE_I64) {
+      wasm_push_i64(L, (int64_t)*slot, boxed);
+    } else {
+      wasm_push_value(L, &home, types[i], slot);
+    }
+    slot += wasm_slots_of(types[i]);
+  }
+}
+
+static void push_results(lua_State *L, const Entry *entry, const rille_Slot *slot) {
+  if (UNLIKELY(entry->needs_room)) {
+    luaL_checkstack(L, (int)entry->n_results + 4, "too many results");
+  }
+  push_values(L, entry->runner.state, entry->inst, entry->boxes_i64, entry->results,
+              entry->n_results, slot);
+}
+
+static COLD int fail_run(lua_State *L, rille_Activation *a) {
+  if (a->outer) rille_pause_clock(a);
+  return wasm_raise_run(L, a);
+}
+
+static int complete_entry(lua_State *L, Runner *self, rille_Activation *a, rille_Status status) {
+  const Entry *entry = (const Entry *)self;
+  if (UNLIKELY(status != RILLE_DONE)) return fail_run(L, a);
+#if !HAS_CALLK
+  lua_pushboolean(L, false);
+  lua_pushboolean(L, false);
+#endif
+  push_results(L, entry, a->slots);
+  int n = (int)entry->n_results;
+  if (UNLIKELY(a->outer != NULL) && L != entry->runner.state->main) rille_pause_clock(a);
+  rille_finish(a);
+  if (UNLIKELY(entry->inst->is_traced)) wasm_trace(L, entry->inst, "return", entry->name, n);
+  return HAS_CALLK ? n : n + 2;
+}
+
+/* ---- Host calls: arguments and results --------------------------------------------------------*/
+
+/* Pushes the group of the instance whose code was entered. */
+static int push_home(lua_State *L, State *state, const rille_Activation *a, Home *home) {
+  const Inst *inst = rille_instance_user(rille_func_instance(a->func));
+  wasm_push_inst_group(L, inst);
+  *home = (Home){state, inst->store, inst, lua_gettop(L)};
+  return home->group;
+}
+
+static bool is_traced(const Closure *closure) {
+  return closure->inst && closure->inst->is_traced;
+}
+
+/* Pushes the closure and its arguments. */
+static void push_call(lua_State *L, const Closure *closure, const rille_FuncType *type,
+                      const rille_Slot *slots) {
+  const rille_ValueType *params;
+  size_t n = rille_func_params(type, &params);
+  if (UNLIKELY(closure->needs_room)) {
+    luaL_checkstack(L, (int)(closure->n_params + closure->n_results) + 8, "too many values");
+  }
+  compat_rawgeti(L, lua_upvalueindex(UP_REFS), closure->id);
+  push_values(L, closure->state, closure->inst, false, params, (uint32_t)n, slots);
+  if (UNLIKELY(is_traced(closure))) {
+    wasm_trace(L, closure->inst, "call", closure->name, (int)n);
+  }
+}
+
+static COLD void bad_result(lua_State *L, const Closure *closure, uint32_t i, int at,
+                            rille_ValueType type) {
+  luaL_error(L, "bad result #%d of '%s' (%s)", (int)i + 1, closure->name,
+             wasm_expected(L, at, type));
+}
+
+/* Reads the results, which are on top, and pops them. */
+static void take_results(lua_State *L, const Closure *closure, const rille_FuncType *type,
+                         const rille_Activation *a, rille_Slot *slot) {
+  const rille_ValueType *results;
+  size_t n = rille_func_results(type, &results);
+  if (n == 0 && LIKELY(!is_traced(closure))) return;
+  int first = lua_gettop(L) - (int)n + 1;
+  if (UNLIKELY(is_traced(closure))) {
+    wasm_trace(L, closure->inst, "return", closure->name, (int)n);
+  }
+  Home home = {closure->state, NULL, NULL, 0};
+  for (uint32_t i = 0; i < n; i++) {
+    if (wasm_is_reference(results[i]) && home.group == 0) push_home(L, closure->state, a, &home);
+    if (UNLIKELY(!wasm_read_value(L, first + (int)i, &home, results[i], slot))) {
+      bad_result(L, closure, i, first + (int)i, results[i]);
+    }
+    slot += wasm_slots_of(results[i]);
+  }
+  lua_settop(L, first - 1);
+}
+
+/* ---- Limits -----------------------------------------------------------------------------------*/
+
+/* What resume passed, at `at`, moves the limit. */
+static rille_Status move_limit(lua_State *L, int at, rille_Activation *a, bool is_fuel) {
+  rille_Activation *bottom = a;
+  while (bottom->outer) bottom = bottom->outer;
+  rille_Instance *instance = rille_func_instance(bottom->func);
+  const Inst *inst = rille_instance_user(instance);
+  if (lua_type(L, at) == LUA_TBOOLEAN && !lua_toboolean(L, at)) return RILLE_LIMITED;
+  if (is_fuel) {
+    uint64_t amount = inst->fuel;
+    if (!lua_isnoneornil(L, at) && !wasm_read_count(L, at, INT64_MAX, &amount)) {
+      luaL_error(L, "bad value to resume at a fuel limit (count, nil or false expected, got %s)",
+                 luaL_typename(L, at));
+    }
+    rille_add_fuel(instance, amount);
+  } else {
+    uint64_t ns = inst->timeout_ns;
+    if (!lua_isnoneornil(L, at)) {
+      lua_Number seconds = lua_type(L, at) == LUA_TNUMBER ? lua_tonumber(L, at) : -1;
+      if (!(seconds >= 0)) {
+        luaL_error(L,
+                   "bad value to resume at a timeout (seconds, nil or false expected, got %s)",
+                   luaL_typename(L, at));
+      }
+      ns = seconds < 1e9 ? (uint64_t)(seconds * 1e9) : UINT64_MAX / 4;
+    }
+    rille_add_time(a, ns);
+  }
+  return RILLE_DONE;
+}
+
+/* Pushes a function that yields, and its arguments; it gives the limit's name, true, and what
+ * resume passed; or the name and false where one cannot yield. */
+static int push_limit_yield(lua_State *L, rille_Instance *instance, const char *limit) {
+  (void)compat_rawgetp(L, LUA_REGISTRYINDEX, &key_yield);
+  lua_pushstring(L, limit);
+  wasm_push_limit(L);
+  lua_pushstring(L, limit);
+  if (!wasm_push_inst(L, rille_instance_user(instance))) lua_pushnil(L);
+  return 4;
+}
+
+/* The three values from `at` on, as push_limit_yield says. */
+static rille_Status take_limit(lua_State *L, int at, rille_Activation *a) {
+  if (!lua_toboolean(L, at + 1)) return RILLE_LIMITED;
+  return move_limit(L, at + 2, a, strcmp(lua_tostring(L, at), "fuel") == 0);
+}
+
+static bool can_yield(lua_State *L, const State *state) {
+#if LUA_VERSION_NUM >= 503
+  (void)state;
+  return lua_isyieldable(L);
+#else
+  return L != state->main;
+#endif
+}
+
+/* ---- With lua_callk ---------------------------------------------------------------------------*/
+
+#if HAS_CALLK
+
+static COLD int raise_dropped(lua_State *L) {
+  return luaL_error(L, "instance is closed");
+}
+
+/* The activation whose continuation runs now. */
+static rille_Activation *continued(lua_State *L, intptr_t serial) {
+  const Runner *self = lua_touserdata(L, lua_upvalueindex(UP_SELF));
+  rille_Activation *a = self->state ? wasm_find_activation(L, self->state, serial) : NULL;
+  if (!a) raise_dropped(L);
+  return a;
+}
+
+/* Of the exported function that runs, or of the instance that wasm.instantiate starts. */
+static Runner *running(lua_State *L) {
+  Runner *self = lua_touserdata(L, lua_upvalueindex(UP_SELF));
+  return self->complete ? self : lua_touserdata(L, WASM_START_INST);
+}
+
+static int go_on(lua_State *L, rille_Activation *a, rille_Status host_status) {
+  Runner *self = running(L);
+  return self->complete(L, self, a, rille_resume(a, host_status, L));
+}
+
+static int host_returned_go_on(lua_State *L, intptr_t serial) {
+  rille_Activation *a = continued(L, serial);
+  const Closure *closure = rille_host_func_data(a->host_func);
+  take_results(L, closure, rille_func_type(a->host_func), a, a->host_slots);
+  return go_on(L, a, RILLE_DONE);
+}
+DEFINE_CONTINUATION(host_returned)
+
+static rille_Status host_call(rille_Activation *a, void *data, rille_Slot *slots) {
+  const Closure *closure = data;
+  lua_State *L = a->context;
+  const rille_FuncType *type = rille_func_type(a->host_func);
+  int n_params = (int)closure->n_params, n_results = (int)closure->n_results;
+  push_call(L, closure, type, slots);
+  if (LIKELY(L == closure->state->main)) {
+    lua_call(L, n_params, n_results);
+  } else {
+    rille_pause_clock(a);
+    compat_callk(L, n_params, n_results, a->user, host_returned);
+    rille_continue_clock(a);
+  }
+  take_results(L, closure, type, a, slots);
+  return RILLE_DONE;
+}
+
+static int limit_moved_go_on(lua_State *L, intptr_t serial) {
+  rille_Activation *a = continued(L, serial);
+  return go_on(L, a, take_limit(L, lua_gettop(L) - 2, a));
+}
+DEFINE_CONTINUATION(limit_moved)
+
+rille_Status wasm_on_limit(rille_Activation *a, rille_Instance *instance, const char *limit) {
+  lua_State *L = a->context;
+  const Inst *inst = rille_instance_user(instance);
+  if (!inst || !can_yield(L, inst->runner.state)) return RILLE_LIMITED;
+  int n = push_limit_yield(L, instance, limit);
+  rille_pause_clock(a);
+  compat_callk(L, n, 3, a->user, limit_moved);
+  rille_continue_clock(a);
+  rille_Status status = take_limit(L, lua_gettop(L) - 2, a);
+  lua_pop(L, 3);
+  return status;
+}
+
+static int hooks_ran_go_on(lua_State *L, intptr_t serial) {
+  return go_on(L, continued(L, serial), RILLE_DONE);
+}
+DEFINE_CONTINUATION(hooks_ran)
+
+static void run_tick(lua_State *L, rille_Activation *a) {
+  compat_callk(L, 1, 0, a->user, hooks_ran);
+}
+
+int wasm_run(lua_State *L, Runner *self, int self_at, rille_Activation *a) {
+  (void)self_at;
+  return self->complete(L, self, a, rille_run(a));
+}
+
+static int started_go_on(lua_State *L, intptr_t unused) {
+  (void)unused;
+  Runner *self = lua_touserdata(L, WASM_START_INST);
+  return self->complete(L, self, NULL, RILLE_DONE);
+}
+DEFINE_CONTINUATION(started)
+
+int wasm_call_start(lua_State *L, Runner *self, uint32_t id) {
+  compat_rawgeti(L, lua_upvalueindex(UP_REFS), id);
+  compat_callk(L, 0, 0, 0, started);
+  return self->complete(L, self, NULL, RILLE_DONE);
+}
+
+void wasm_wrap(lua_State *L) {
+  (void)L;
+}
+
+#else
+
+/* ---- Without lua_callk ------------------------------------------------------------------------*/
+
+static const char key_check, key_wrap;
+
+/* Leaves the C step: the values on top go to the Lua function. */
+static _Noreturn void leave_step(const Closure *closure, State *state, int n_values) {
+  (void)closure;
+  state->step->n_values = n_values;
+  longjmp(state->step->jump, 1);
+}
+
+static rille_Status host_call(rille_Activation *a, void *data, rille_Slot *slots) {
+  const Closure *closure = data;
+  lua_State *L = a->context;
+  lua_pushlightuserdata(L, (void *)a->user);
+  push_call(L, closure, rille_func_type(a->host_func), slots);
+  rille_pause_clock(a);
+  leave_step(closure, closure->state, (int)closure->n_params + 2);
+}
+
+rille_Status wasm_on_limit(rille_Activation *a, rille_Instance *instance, const char *limit) {
+  lua_State *L = a->context;
+  const Inst *inst = rille_instance_user(instance);
+  if (!inst || !can_yield(L, inst->runner.state)) return RILLE_LIMITED;
+  lua_pushlightuserdata(L, (void *)a->user);
+  int n = push_limit_yield(L, instance, limit);
+  rille_pause_clock(a);
+  leave_step(NULL, inst->runner.state, n + 2);
+}
+
+/* An error of the hook must not cross guest frames: LuaJIT unwinds C frames by their tables. */
+static void run_tick(lua_State *L, rille_Activation *a) {
+  if (lua_pcall(L, 1, 0, 0) == LUA_OK) return;
+  const Inst *inst = rille_instance_user(rille_func_instance(a->func));
+  leave_step(NULL, inst->runner.state, -1);
+}
+
+/* Runs or resumes guest code: its results, or what the Lua function has to call. */
+static int run_step(lua_State *L, Runner *self, int self_at, rille_Activation *a, bool resumes,
+                    rille_Status host_status) {
+  State *state = self->state;
+  Step step;
+  step.outer = state->step;
+  state->step = &step;
+  if (setjmp(step.jump) == 0) {
+    rille_Status status = resumes ? rille_resume(a, host_status, L) : rille_run(a);
+    state->step = step.outer;
+    return self->complete(L, self, a, status);
+  }
+  state->step = step.outer;
+  if (step.n_values < 0) return lua_error(L);
+  lua_pushvalue(L, self_at);
+  lua_insert(L, -step.n_values - 1);
+  return step.n_values + 1;
+}
+
+int wasm_run(lua_State *L, Runner *self, int self_at, rille_Activation *a) {
+  return run_step(L, self, self_at, a, false, RILLE_DONE);
+}
+
+int wasm_call_start(lua_State *L, Runner *self, uint32_t id) {
+  (void)self;
+  lua_pushvalue(L, WASM_START_INST);
+  lua_pushlightuserdata(L, NULL);
+  compat_rawgeti(L, lua_upvalueindex(UP_REFS), id);
+  return 3;
+}
+
+/* Of a typed function, or of a start function of the host. */
+static int complete_without_guest(lua_State *L, Runner *self) {
+  if (self->complete == complete_entry) return wasm_typed_results(L, (const Entry *)self);
+  return self->complete(L, self, NULL, RILLE_DONE);
+}
+
+/* resume_step(self, call, results...) */
+static int resume_step(lua_State *L) {
+  Runner *self = lua_touserdata(L, 1);
+  intptr_t serial = (intptr_t)lua_touserdata(L, 2);
+  if (serial == 0) return complete_without_guest(L, self);
+  State *state = wasm_state(L);
+  rille_Activation *a = wasm_find_activation(L, state, serial);
+  if (!a) return luaL_error(L, "instance is closed");
+  rille_Status status = RILLE_DONE;
+  if (a->host_func) {
+    const Closure *closure = rille_host_func_data(a->host_func);
+    lua_settop(L, 2 + (int)closure->n_results);
+    take_results(L, closure, rille_func_type(a->host_func), a, a->host_slots);
+  } else {
+    lua_settop(L, 5);
+    status = take_limit(L, 3, a);
+  }
+  return run_step(L, self, 1, a, true, status);
+}
+
+void wasm_push_check(lua_State *L) {
+  (void)compat_rawgetp(L, LUA_REGISTRYINDEX, &key_check);
+}
+
+void wasm_wrap(lua_State *L) {
+  (void)compat_rawgetp(L, LUA_REGISTRYINDEX, &key_wrap);
+  lua_insert(L, -2);
+  lua_call(L, 1, 1);
+}
+
+static void open_steps(lua_State *L) {
+  static const char source[] =
+      "local resume_step = ...\n"
+      "local function apply(f, ...) return f(...) end\n"
+      "local check\n"
+      "function check(self, call, ...)\n"
+      "  if not self then return ... end\n"
+      "  return check(resume_step(self, call, apply(...)))\n"
+      "end\n"
+      "return check, function(step)\n"
+      "  return function(...) return check(step(...)) end\n"
+      "end\n";
+  if (luaL_loadbuffer(L, source, sizeof source - 1, "=wasm")) lua_error(L);
+  wasm_push_function(L, resume_step);
+  lua_call(L, 1, 2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &key_wrap);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &key_check);
+}
+
+#endif
+
+/* ---- Entering ---------------------------------------------------------------------------------*/
+
+static COLD int bad_argument(lua_State *L, const Entry *entry, uint32_t i) {
+  int at = (int)i + 1;
+  return wasm_error_misuse(L, at, entry->name, "%s", wasm_expected(L, at, entry->params[i]));
+}
+
+static COLD int raise_closed(lua_State *L, const Entry *entry) {
+  return luaL_error(L, "bad call to '%s' (instance is closed)", entry->name);
+}
+
+/* Reads arguments when some are references: they need the group of the instance. */
+static COLD void read_references(lua_State *L, const Entry *entry, rille_Slot *slot) {
+  int n_given = lua_gettop(L);
+  if (n_given < (int)entry->n_params) {
+    wasm_error_misuse(L, n_given + 1, entry->name, "%s",
+                      wasm_expected(L, n_given + 1, entry->params[n_given]));
+  }
+  luaL_checkstack(L, 8, "too many arguments");
+  wasm_push_inst_group(L, entry->inst);
+  const Home home = {entry->runner.state, entry->inst->store, entry->inst, lua_gettop(L)};
+  for (uint32_t i = 0; i < entry->n_params; i++) {
+    rille_ValueType type = entry->params[i];
+    if (!wasm_read_value(L, (int)i + 1, &home, type, slot)) bad_argument(L, entry, i);
+    slot += wasm_slots_of(type);
+  }
+  lua_pop(L, 1);
+}
+
+static FORCE_INLINE void read_arguments(lua_State *L, const Entry *entry, rille_Slot *slot) {
+  for (uint32_t i = 0; i < entry->n_params; i++) {
+    bool is_good;
+    switch (entry->params[i]) {
+      case RILLE_I32: is_good = wasm_read_i32(L, (int)i + 1, slot); break;
+      case RILLE_I64: is_good = wasm_read_i64(L, (int)i + 1, slot); break;
+      case RILLE_V128: is_good = wasm_read_v128(L, (int)i + 1, slot++); break;
+      default: is_good = wasm_read_float(L, (int)i + 1, entry->params[i], slot); break;
+    }
+    if (UNLIKELY(!is_good)) bad_argument(L, entry, i);
+    slot++;
+  }
+}
+
+int wasm_entry(lua_State *L) {
+  Entry *entry = lua_touserdata(L, lua_upvalueindex(UP_SELF));
+  Inst *inst = entry->inst;
+  if (UNLIKELY(!inst->instance)) return raise_closed(L, entry);
+  State *state = inst->runner.state;
+  rille_Activation *a = wasm_prepare(L, state, entry->func);
+  if (UNLIKELY(entry->has_refs)) {
+    read_references(L, entry, a->slots);
+  } else {
+    read_arguments(L, entry, a->slots);
+  }
+  if (UNLIKELY(inst->is_traced)) {
+    lua_settop(L, (int)entry->n_params);
+    wasm_trace(L, inst, "call", entry->name, (int)entry->n_params);
+  }
+  if (UNLIKELY(L != state->main)) wasm_mark_frame(L, state, a);
+#if HAS_CALLK
+  return complete_entry(L, &entry->runner, a, rille_run(a));
+#else
+  return wasm_run(L, &entry->runner, lua_upvalueindex(UP_SELF), a);
+#endif
+}
+
+/* ---- Hooks ------------------------------------------------------------------------------------*/
+
+/* Pending hooks of Lua run when Lua code runs: a loop of as many instructions as the count hook
+ * waits for, within reason. */
+rille_Status wasm_poll(rille_Activation *a) {
+  enum { MOST_TICKS = 1 << 20 };
+  lua_State *L = a->context;
+  if (!L || !lua_gethook(L)) return RILLE_DONE;
+  int n = lua_gethookmask(L) & LUA_MASKCOUNT ? lua_gethookcount(L) : 1;
+  (void)compat_rawgetp(L, LUA_REGISTRYINDEX, &key_tick);
+  lua_pushinteger(L, n < MOST_TICKS ? n : MOST_TICKS);
+  run_tick(L, a);
+  return RILLE_DONE;
+}
+
+/* ---- Host functions ---------------------------------------------------------------------------*/
+
+static void drop_closure(void *data) {
+  Closure *closure = data;
+  wasm_free_id(closure->state, closure->id);
+  wasm_state_drop(closure->state);
+  free(closure);
+}
+
+rille_Func *wasm_new_closure(lua_State *L, State *state, Inst *inst, int closure_at,
+                             const rille_FuncType *type, const char *name, size_t size,
+                             uint32_t *id) {
+  const rille_ValueType *types;
+  closure_at = lua_absindex(L, closure_at);
+  uint32_t new_id = wasm_new_id(L, state);
+  Closure *closure = calloc(1, sizeof *closure + size + 1);
+  if (!closure) luaL_error(L, "not enough memory");
+  closure->state = state;
+  closure->inst = inst;
+  closure->id = *id = new_id;
+  closure->n_params = (uint32_t)rille_func_params(type, &types);
+  closure->n_results = (uint32_t)rille_func_results(type, &types);
+  closure->needs_room = closure->n_params + closure->n_results > 8;
+  memcpy(closure->name, name, size);
+  rille_Func *func = rille_new_host_func(state->engine, type, host_call, closure, drop_closure);
+  if (!func) {
+    wasm_free_id(state, new_id);
+    free(closure);
+    luaL_error(L, "not enough memory");
+  }
+  wasm_state_hold(state);
+  lua_pushvalue(L, closure_at);
+  compat_rawseti(L, lua_upvalueindex(UP_REFS), new_id);
+  return func;
+}
+
+uint32_t wasm_closure_id(const rille_Func *func) {
+  if (rille_host_func_code(func) != host_call) return 0;
+  return ((const Closure *)rille_host_func_data(func))->id;
+}
+
+Inst *wasm_closure_inst(const rille_Func *func) {
+  if (rille_host_func_code(func) != host_call) return NULL;
+  return ((const Closure *)rille_host_func_data(func))->inst;
+}
+
+bool wasm_is_running_function(lua_CFunction function) {
+  return function == wasm_entry || function == wasm_instantiate;
+}
+
+void wasm_init_entry(Entry *entry) {
+  entry->runner.complete = complete_entry;
+}
+
+static void keep_chunk(lua_State *L, const char *source, const void *key) {
+  if (luaL_loadstring(L, source)) lua_error(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, key);
+}
+
+void wasm_open_call(lua_State *L) {
+  keep_chunk(L, "local n = ... for _ = 1, n do end", &key_tick);
+#if HAS_CALLK && !HAS_INTEGERS
+  /* 5.2 cannot say beforehand whether it can yield, but its pcall may be yielded across. */
+  keep_chunk(L, "local limit = ... return limit, pcall(coroutine.yield, select(2, ...))",
+             &key_yield);
+#else
+  keep_chunk(L, "local limit = ... return limit, true, coroutine.yield(select(2, ...))",
+             &key_yield);
+#endif
+#if !HAS_CALLK
+  open_steps(L);
+#endif
+}
