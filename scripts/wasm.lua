@@ -175,8 +175,8 @@ end
 -- A feature is needed when the module does not load without it.
 local function needed_features(bytes)
   local needed = {}
-  for name, on in pairs(wasm.config().features or {}) do
-    if on and not wasm.load(bytes, { features = { [name] = false } }) then
+  for name, on in pairs(wasm.config().supported.features) do
+    if on and name ~= "mvp" and not wasm.load(bytes, { features = { [name] = false } }) then
       needed[#needed + 1] = name
     end
   end
