@@ -3,6 +3,7 @@
 #include "../runtime/externs.h"
 #include "../runtime/instance.h"
 #include "../runtime/limits.h"
+#include "../runtime/stack.h"
 #include "../runtime/stores.h"
 #include "api.h"
 
@@ -73,7 +74,11 @@ void rille_close_instance(rille_Instance *instance) {
 }
 
 bool rille_instance_is_running(const rille_Instance *instance) {
-  return instance_of(instance)->n_running != 0;
+  const Instance *wanted = instance_of(instance);
+  for (const Act *act = store_of(wanted->store)->acts; act != NULL; act = act->next_act) {
+    if (act->func->instance == wanted && act_is_running(act)) return true;
+  }
+  return false;
 }
 
 rille_Module *rille_instance_module(rille_Instance *instance) {
@@ -104,6 +109,16 @@ bool rille_find_export(rille_Instance *handle, const char *name, rille_Extern *o
     if (str_equal(module->exports[i].name, wanted)) return rille_instance_export(handle, i, out);
   }
   return false;
+}
+
+rille_Memory *rille_instance_memory(rille_Instance *handle) {
+  Instance *instance = instance_of(handle);
+  rille_Extern item;
+  if (instance->memory_export == NULL && rille_find_export(handle, "memory", &item) &&
+      item.kind == RILLE_EXTERN_MEMORY) {
+    instance->memory_export = memory_of(item.memory);
+  }
+  return memory_handle(instance->memory_export);
 }
 
 uint64_t rille_instance_fuel(const rille_Instance *instance) {

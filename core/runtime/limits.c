@@ -177,6 +177,11 @@ void limits_start_clock(Act *act) {
   act->deadline_ns = os_monotonic_ns() + act->instance->limits.timeout_ns;
 }
 
+void limits_clear_clock(Act *act) {
+  act->deadline_ns = UINT64_MAX;
+  act->time_left_ns = 0;
+}
+
 void limits_stop_clock(Act *bottom) {
   if (bottom->deadline_ns == UINT64_MAX) return;
   uint64_t now = os_monotonic_ns();
@@ -219,13 +224,23 @@ static RunStatus call_poll_hook(Act *act, void *data, Slot *slots) {
   return act->stack->engine->hooks.poll(act);
 }
 
+/* A host function asks for itself: it is on the C stack already. */
+static RunStatus call_hook(Act *act, HostFn *hook, void *data, Slot *value_top) {
+  if (act->state != ACT_IN_HOST) return stack_call_host(act, hook, data, NULL, value_top);
+  Func *host_func = act->host_func;
+  act->host_func = NULL;
+  RunStatus status = hook(act, data, NULL);
+  act->host_func = host_func;
+  return status;
+}
+
 /* Lets the host of an instance that suspends move the limit; else, or when the host did not,
  * RUN_LIMIT. */
 static RunStatus ask_host(Act *act, LimitKind limit, Slot *value_top) {
   static char fuel[] = "fuel", timeout[] = "timeout";
   if (act->instance->limits.suspends && act->stack->engine->hooks.on_limit != NULL) {
-    RunStatus status = stack_call_host(act, call_limit_hook, limit == LIMIT_FUEL ? fuel : timeout,
-                                       NULL, value_top);
+    RunStatus status =
+        call_hook(act, call_limit_hook, limit == LIMIT_FUEL ? fuel : timeout, value_top);
     if (status != RUN_LIMIT) return status;
   }
   return stop_at(act, limit);
@@ -258,8 +273,12 @@ RunStatus limits_look(Act *act, Slot *value_top) {
   if (outer_is_interrupted(act)) return stop_at(act, LIMIT_INTERRUPT);
   RunStatus status = check_deadline(act, value_top);
   if (status != RUN_DONE || act->stack->engine->hooks.poll == NULL) return status;
-  status = stack_call_host(act, call_poll_hook, NULL, NULL, value_top);
+  status = call_hook(act, call_poll_hook, NULL, value_top);
   return status == RUN_LIMIT ? stop_at(act, LIMIT_INTERRUPT) : status;
+}
+
+RunStatus limits_look_in_host(Act *act) {
+  return act->func->instance != NULL ? limits_look(act, act->value_top) : RUN_DONE;
 }
 
 RunStatus run_poll(Act *act, Slot *value_top) {

@@ -18,10 +18,13 @@ int64_t limits_initial_fuel(const RunLimits *limits, uint64_t fuel);
 /* The clock of the outermost activation of a stack, which holds for all above it. It stands still
  * while the stack is detached. */
 void limits_start_clock(Act *act);
+void limits_clear_clock(Act *act);
 void limits_stop_clock(Act *bottom);
 void limits_continue_clock(Act *bottom);
 /* Looks up for running code, at once: interrupt, deadline, the host's poll hook. */
 RunStatus limits_look(Act *act, Slot *value_top);
+/* The same, by a host function: on the C stack already. */
+RunStatus limits_look_in_host(Act *act);
 void limits_add_time(Act *act, uint64_t ns);
 
 #endif

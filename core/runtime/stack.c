@@ -14,6 +14,7 @@
 #include "engine.h"
 #include "limits.h"
 #include "runtime.h"
+#include "stores.h"
 #include "switch.h"
 #include "wait.h"
 
@@ -56,7 +57,7 @@ static bool map_stack(Stack *stack, size_t size) {
   return true;
 }
 
-static void unmap_stack(Stack *stack) {
+static void unmap_stack(const Stack *stack) {
   VALGRIND_STACK_DEREGISTER(stack->valgrind);
   os_release(stack->map, stack->size);
 }
@@ -90,24 +91,34 @@ static void trim(Stack *stack) {
   (void)os_discard(deep, (size_t)(deep_machine - deep));
 }
 
-static Stack *take_pooled(Engine *engine) {
+/* A mapping in the pool holds its own description, so that the pool takes nothing from the engine's
+ * allocator. It stands where no activation starts: an old one of these is reused as it is. */
+static Stack *description_in(const Stack *stack) {
+  return (Stack *)(void *)((char *)stack->values + 2 * KIB);
+}
+
+static bool take_pooled(Engine *engine, Stack *stack) {
   os_mutex_lock(&engine->lock);
-  Stack *stack = engine->stack_pool;
-  if (stack != NULL) {
-    engine->stack_pool = stack->next;
+  Stack *pooled = engine->stack_pool;
+  if (pooled != NULL) {
+    engine->stack_pool = pooled->next;
     engine->n_pooled--;
   }
   os_mutex_unlock(&engine->lock);
-  return stack;
+  if (pooled == NULL) return false;
+  *stack = *pooled;
+  return true;
 }
 
-static bool give_pooled(Engine *engine, Stack *stack) {
+static bool give_pooled(Engine *engine, const Stack *stack) {
   if (stack->size != STACK_BYTES) return false;
+  Stack *pooled = description_in(stack);
   os_mutex_lock(&engine->lock);
   bool keep = engine->n_pooled < POOL_ROOM;
   if (keep) {
-    stack->next = engine->stack_pool;
-    engine->stack_pool = stack;
+    *pooled = *stack;
+    pooled->next = engine->stack_pool;
+    engine->stack_pool = pooled;
     engine->n_pooled++;
   }
   os_mutex_unlock(&engine->lock);
@@ -115,31 +126,23 @@ static bool give_pooled(Engine *engine, Stack *stack) {
 }
 
 Stack *stack_new(Engine *engine, void *user) {
-  Stack *stack = take_pooled(engine);
-  if (stack == NULL) {
-    Alloc *alloc = &engine->alloc;
-    stack = alloc_zero(alloc, sizeof *stack);
-    if (stack == NULL) return NULL;
-    if (!map_stack(stack, STACK_BYTES)) {
-      alloc_free(alloc, stack, sizeof *stack);
-      return NULL;
-    }
-    stack->engine = engine;
+  Stack *stack = alloc_zero(&engine->alloc, sizeof *stack);
+  if (stack == NULL) return NULL;
+  if (!take_pooled(engine, stack) && !map_stack(stack, STACK_BYTES)) {
+    alloc_free(&engine->alloc, stack, sizeof *stack);
+    return NULL;
   }
   engine_retain(engine);
+  stack->engine = engine;
   stack->user = user;
   return stack;
 }
 
-static void free_stack(Engine *engine, Stack *stack) {
-  unmap_stack(stack);
-  alloc_free(&engine->alloc, stack, sizeof *stack);
-}
-
 void stack_free_pool(Engine *engine) {
-  for (Stack *stack = engine->stack_pool, *next; stack != NULL; stack = next) {
-    next = stack->next;
-    free_stack(engine, stack);
+  for (Stack *pooled = engine->stack_pool; pooled != NULL;) {
+    Stack stack = *pooled;
+    pooled = stack.next;
+    unmap_stack(&stack);
   }
 }
 
@@ -151,18 +154,12 @@ void stack_free(Stack *stack) {
     stack_finish(bottom);
   }
   trim(stack);
-  if (!give_pooled(engine, stack)) free_stack(engine, stack);
+  if (!give_pooled(engine, stack)) unmap_stack(stack);
+  alloc_free(&engine->alloc, stack, sizeof *stack);
   engine_release(engine);
 }
 
 /* Dropping */
-
-static void count_running(const Act *act, int change) {
-  Instance *instance = act->func->instance;
-  if (instance == NULL) return;
-  instance->n_running += (uint32_t)change;
-  store_of(instance->store)->n_running += (uint32_t)change;
-}
 
 /* Frames that were cut are still marked in the sanitizer's shadow. */
 static void forget_frames(const Stack *stack) {
@@ -177,7 +174,7 @@ static void forget_frames(const Stack *stack) {
 static void drop_top(Stack *stack) {
   Act *act = stack->top;
   if (UNLIKELY(act->waiter != NULL)) wait_cancel(act);
-  if (act->state == ACT_RUNNING || act->state == ACT_IN_HOST) count_running(act, -1);
+  store_remove_act(act);
   stack->top = act->outer;
 }
 
@@ -186,12 +183,21 @@ static void drop_above(Act *act) {
   forget_frames(act->stack);
 }
 
-void stack_finish(Act *act) {
+static COLD void finish_cut(Act *act) {
   Stack *stack = act->stack;
-  bool is_whole = act->state == ACT_ENDED && stack->top == act;
   while (stack->top != act) drop_top(stack);
   drop_top(stack);
-  if (UNLIKELY(!is_whole)) forget_frames(stack);
+  forget_frames(stack);
+}
+
+void stack_finish(Act *act) {
+  Stack *stack = act->stack;
+  if (UNLIKELY(act->state != ACT_ENDED || stack->top != act)) {
+    finish_cut(act);
+    return;
+  }
+  store_remove_act(act);
+  stack->top = act->outer;
 }
 
 /* The calling thread. In a shared library this access is worth its own words: the general way calls
@@ -201,9 +207,13 @@ __attribute__((tls_model("initial-exec")))
 #endif
 static _Thread_local uint64_t thread_token;
 
+static COLD uint64_t learn_thread(void) {
+  return thread_token = os_thread_token();
+}
+
 static FORCE_INLINE uint64_t current_thread(void) {
-  if (UNLIKELY(thread_token == 0)) thread_token = os_thread_token();
-  return thread_token;
+  uint64_t token = thread_token;
+  return LIKELY(token != 0) ? token : learn_thread();
 }
 
 /* The C stack grows down: whoever was entered from a lower address than `here` has been left. */
@@ -220,70 +230,108 @@ static COLD void drop_dead(Stack *stack, const char *here, uint64_t thread) {
 
 /* Entering */
 
-/* Where the values of an outermost entry end. */
-static COLD Slot *limited_end(Stack *stack, uint64_t bytes) {
-  enlarge(stack, bytes);
-  uint64_t room = (uint64_t)(stack->values_end - stack->values) * sizeof(Slot);
-  return stack->values + MIN(room, bytes) / sizeof(Slot);
+/* Where an activation goes, and what it takes over from the one below it. */
+typedef struct Place {
+  Slot *at, *end;
+  char *machine;
+  Instance *instance;
+  uint32_t depth;
+} Place;
+
+/* An outermost entry: its own instance's limits hold. */
+static FORCE_INLINE Place place_first(const Stack *stack, Instance *instance) {
+  return (Place){stack->values, stack->values_end, stack->machine_top, instance, 0};
 }
 
-static void init_act(Act *act, Func *func, void *context, Slot *slots) {
-  act->slots = slots;
-  act->host_slots = NULL;
-  act->host_func = NULL;
+static COLD void limit_values(Stack *stack, Place *place) {
+  uint64_t bytes = place->instance->limits.stack_bytes;
+  enlarge(stack, bytes);
+  *place = place_first(stack, place->instance);
+  uint64_t room = (uint64_t)(place->end - place->at) * sizeof(Slot);
+  place->end = place->at + MIN(room, bytes) / sizeof(Slot);
+}
+
+/* An entry from a host function: the limits of the outermost one hold. False: no room. */
+static bool place_nested(const Act *outer, Instance *instance, Place *place) {
+  *place = (Place){.at = (Slot *)(void *)align_up((uintptr_t)outer->value_top, 16),
+                   .end = outer->value_end,
+                   .machine = (char *)(((uintptr_t)outer->guest_sp - 128) & ~(uintptr_t)15),
+                   .instance = outer->instance != NULL ? outer->instance : instance,
+                   .depth = outer->depth + 1};
+  return place->depth < STACK_NESTING_MAX &&
+         place->machine - (char *)outer->stack->values_end >= (ptrdiff_t)MACHINE_ROOM;
+}
+
+#define ACT_BYTES ((sizeof(Act) + 15) & ~(size_t)15)
+
+static FORCE_INLINE bool has_room(Place place, const Func *func) {
+  size_t needed = ACT_BYTES + (func->n_slots + VALUES_MIN) * sizeof(Slot);
+  return (char *)place.end - (char *)place.at >= (ptrdiff_t)needed;
+}
+
+/* Everything that stays as it is through a run which ends well. */
+static void init_act(Act *act, Stack *stack, uint32_t depth) {
+  memset(act, 0, offsetof(Act, message) + 1);
+  act->slots = (Slot *)(void *)((char *)act + ACT_BYTES);
+  act->stack = stack;
+  act->outer = stack->top;
+  act->depth = depth;
+  act->deadline_ns = UINT64_MAX;
+}
+
+/* The rest. There is about one store a cycle, so their number is what an entry costs. */
+static FORCE_INLINE Act *push_act(Stack *stack, Place place, Func *func, void *context, char *here,
+                                  uint64_t thread) {
+  Act *act = (Act *)(void *)place.at;
   act->context = context;
   act->func = func;
   act->user = 0;
-  act->value_top = slots + func->n_slots;
+  act->guest_sp = place.machine;
+  act->is_resumed = 0;
+  act->thread = thread;
+  act->instance = place.instance;
+  act->value_end = place.end;
+  act->value_top = act->slots + func->n_slots;
+  act->anchor = here;
   act->frames = NULL;
-  act->deadline_ns = UINT64_MAX;
-  act->time_left_ns = 0;
-  act->state = ACT_NEW;
-  act->status = RUN_DONE;
-  act->trap = TRAP_NONE;
-  act->limit = LIMIT_NONE;
-  act->exit_status = 0;
   act->exception = 0;
-  act->error_kind = ERROR_NONE;
-  act->waiter = NULL;
-  act->message[0] = '\0';
+  act->state = ACT_NEW;
+  stack->top = act;
+  if (LIKELY(func->instance != NULL)) store_add_act(store_of(func->instance->store), act);
+  return act;
+}
+
+/* The last outermost run ended well: its activation can be used again as it lies there. A page that
+ * was never used is ACT_NEW. */
+static FORCE_INLINE bool is_reusable(const Act *act, const Stack *stack) {
+  return act->state == ACT_ENDED && act->status == RUN_DONE && act->stack == stack;
+}
+
+static NO_INLINE Act *prepare_slowly(Stack *stack, Func *func, void *context, char *here,
+                                     uint64_t thread) {
+  if (stack->top != NULL && is_dead(stack->top, here, thread)) drop_dead(stack, here, thread);
+  Instance *instance = func->instance;
+  Place place = place_first(stack, instance);
+  if (stack->top != NULL) {
+    if (!place_nested(stack->top, instance, &place)) return NULL;
+  } else if (instance != NULL && instance->limits.stack_bytes != 0) {
+    limit_values(stack, &place);
+  }
+  if (!has_room(place, func)) return NULL;
+  init_act((Act *)(void *)place.at, stack, place.depth);
+  return push_act(stack, place, func, context, here, thread);
 }
 
 Act *stack_prepare(Stack *stack, Func *func, void *context, char *here) {
   uint64_t thread = current_thread();
-  if (UNLIKELY(stack->top != NULL) && is_dead(stack->top, here, thread)) {
-    drop_dead(stack, here, thread);
-  }
-  Act *outer = stack->top;
   Instance *instance = func->instance;
-  uint64_t stack_bytes = outer == NULL && instance != NULL ? instance->limits.stack_bytes : 0;
-  Slot *end = stack_bytes == 0 ? stack->values_end : limited_end(stack, stack_bytes);
-  Slot *at = stack->values;
-  char *machine = stack->machine_top;
-  uint32_t depth = 0;
-  if (outer != NULL) {
-    depth = outer->depth + 1;
-    at = (Slot *)(void *)align_up((uintptr_t)outer->value_top, 16);
-    end = outer->value_end;
-    machine = (char *)(((uintptr_t)outer->guest_sp - 128) & ~(uintptr_t)15);
-    if (outer->instance != NULL) instance = outer->instance;
-    if (machine - (char *)stack->values_end < (ptrdiff_t)MACHINE_ROOM) return NULL;
+  if (LIKELY(stack->top == NULL && instance != NULL && instance->limits.stack_bytes == 0)) {
+    Place place = place_first(stack, instance);
+    if (LIKELY(is_reusable((const Act *)(const void *)place.at, stack) && has_room(place, func))) {
+      return push_act(stack, place, func, context, here, thread);
+    }
   }
-  Act *act = (Act *)(void *)at;
-  Slot *slots = (Slot *)(void *)((char *)act + align_up(sizeof *act, 16));
-  if (end < slots || end - slots < (ptrdiff_t)(func->n_slots + VALUES_MIN)) return NULL;
-  if (depth >= STACK_NESTING_MAX) return NULL;
-  init_act(act, func, context, slots);
-  act->outer = outer;
-  act->stack = stack;
-  act->instance = instance;
-  act->guest_sp = machine;
-  act->thread = thread;
-  act->anchor = here;
-  act->depth = depth;
-  act->value_end = end;
-  stack->top = act;
-  return act;
+  return prepare_slowly(stack, func, context, here, thread);
 }
 
 static RunStatus refuse(Act *act, const char *message) {
@@ -298,8 +346,8 @@ static RunStatus refuse(Act *act, const char *message) {
 
 static RunStatus end_run(Act *act, RunStatus status) {
   act->state = ACT_ENDED;
+  if (UNLIKELY((~act->deadline_ns | act->time_left_ns) != 0)) limits_clear_clock(act);
   act->status = status;
-  count_running(act, -1);
   return status;
 }
 
@@ -379,8 +427,12 @@ static RunStatus resume_guest(Act *act, RunStatus status) {
 #endif
 
 /* An interrupt that came while nothing ran was for what had run before. */
-static COLD void clear_interrupt(Store *store) {
-  if (store->n_running == 0) atomic_fetch_and(&store->poll, ~(uint32_t)POLL_INTERRUPT);
+static COLD void clear_interrupt(const Act *entered) {
+  Store *store = store_of(entered->func->instance->store);
+  for (const Act *act = store->acts; act != NULL; act = act->next_act) {
+    if (act_is_running(act)) return;
+  }
+  atomic_fetch_and(&store->poll, ~(uint32_t)POLL_INTERRUPT);
 }
 
 /* A host function that the host calls itself: it is on the right stack already. */
@@ -396,11 +448,8 @@ RunStatus stack_run(Act *act) {
   Instance *instance = act->func->instance;
   if (UNLIKELY(instance == NULL)) return run_host_func(act);
   if (UNLIKELY(instance->is_closed)) return refuse(act, "instance is closed");
-  Store *store = store_of(instance->store);
-  uint32_t poll = atomic_load_explicit(&store->poll, memory_order_relaxed);
-  if (UNLIKELY((poll & POLL_INTERRUPT) != 0)) clear_interrupt(store);
-  instance->n_running++;
-  store->n_running++;
+  uint32_t poll = atomic_load_explicit(instance->poll, memory_order_relaxed);
+  if (UNLIKELY((poll & POLL_INTERRUPT) != 0)) clear_interrupt(act);
   act->state = ACT_RUNNING;
   if (UNLIKELY(act->instance->limits.timeout_ns != 0) && act->outer == NULL) {
     limits_start_clock(act);
@@ -413,7 +462,6 @@ RunStatus stack_resume(Act *act, RunStatus host_status, void *context, char *her
     return refuse(act, "only a run that a host function left can be resumed");
   }
   drop_above(act);
-  if (act->state == ACT_IN_HOST) count_running(act, -1);
   Instance *instance = act->func->instance;
   if (instance != NULL && instance->is_closed) return refuse(act, "instance is closed");
   Act *bottom = act;
@@ -423,7 +471,6 @@ RunStatus stack_resume(Act *act, RunStatus host_status, void *context, char *her
   act->anchor = here;
   act->thread = current_thread();
   act->state = ACT_RUNNING;
-  count_running(act, 1);
   return end_run(act, instance != NULL ? resume_guest(act, host_status) : host_status);
 }
 
@@ -431,9 +478,7 @@ void stack_detach(Stack *stack) {
   Act *bottom = NULL;
   for (Act *act = stack->top; act != NULL; act = act->outer) {
     bottom = act;
-    if (act->state != ACT_IN_HOST) continue;
-    act->state = ACT_DETACHED;
-    count_running(act, -1);
+    if (act->state == ACT_IN_HOST) act->state = ACT_DETACHED;
   }
   if (bottom != NULL) limits_stop_clock(bottom);
 }

@@ -23,6 +23,11 @@ RunStatus stack_resume(Act *act, RunStatus host_status, void *context, char *her
 void stack_finish(Act *act);
 void stack_detach(Stack *stack);
 
+/* Entered, not ended and not suspended. */
+static inline bool act_is_running(const Act *act) {
+  return act->state == ACT_RUNNING || act->state == ACT_IN_HOST;
+}
+
 /* From guest code: runs fn on the C stack, as a host function is run, but that act->host_func is
  * NULL meanwhile. */
 RunStatus stack_call_host(Act *act, HostFn *fn, void *data, Slot *slots, Slot *value_top);

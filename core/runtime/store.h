@@ -147,11 +147,11 @@ struct Instance {
   RunLimits limits;
   uint64_t memory_used; /* charged against limits.memory_bytes */
   bool is_closed;
-  uint32_t n_running; /* activations that entered through it and have not ended */
   void *user;
-  Instance *next;      /* of the store's */
-  Slot *memory0_cache; /* reserved for the compiler */
-  Space *space;        /* where it allocates objects; an empty one at first */
+  Memory *memory_export; /* once asked for: what it exports as "memory" */
+  Instance *next;        /* of the store's */
+  Slot *memory0_cache;   /* reserved for the compiler */
+  Space *space;          /* where it allocates objects; an empty one at first */
 };
 
 /* What references of the any, extern and exn families point at starts with this. */
@@ -204,7 +204,6 @@ struct Store {
   Heap *heap; /* NULL until the first object */
   Act *acts;  /* activations of its functions on any stack: their values may be references */
   bool has_handlers;
-  uint32_t n_running;
   Store *merged; /* the stores that point here, freed with it */
   Store *next_merged;
   HostValue *host_values;
@@ -242,32 +241,34 @@ struct Act {
   /* the engine's own part */
   void *host_sp;        /* C stack of the caller: where a host call switches to */
   void *guest_sp;       /* guest stack, while a host call runs or is suspended */
+  uint64_t is_resumed;  /* host_sp is a frame of rille_switch_resume */
   uint64_t thread;      /* os_thread_token of the thread in host_sp */
   Instance *instance;   /* entered: its limits hold */
   Slot *value_end;      /* limit of the value stack for this run */
   Slot *value_top;      /* first free slot behind all live frames, while in a host call: nested runs
                            start here */
-  void *frames;         /* the engine's innermost frame, while in a host call or after a trap: for
-                           backtraces */
+  char *anchor;         /* C stack address of the entry: tells which activations are dead */
   uint64_t deadline_ns; /* monotonic; UINT64_MAX: none */
+  Act *next_act, **act_link; /* of the store's; no link: in none */
+  uint32_t depth;            /* nested activations below it on its stack */
+  uint8_t state;             /* ACT_... */
+  /* From here up to the message everything is zero at first. */
+  void *frames; /* the engine's innermost frame, while in a host call or after a trap: for
+                   backtraces */
   uint64_t time_left_ns;
-  uint8_t state;    /* ACT_... */
+  Slot exception;
+  void *waiter;     /* wait.c: while it waits for a wake, else NULL */
   RunStatus status; /* of the last run */
   Trap trap;
   LimitKind limit;
   int exit_status;
-  Slot exception;
-  void *waiter;         /* wait.c: while it waits for a wake, else NULL */
-  char *anchor;         /* C stack address of the entry: tells which activations are dead */
-  uint32_t depth;       /* nested activations below it on its stack */
-  Act *next_act, **act_link; /* of the store's; no link: in none */
   ErrorKind error_kind; /* of a host trap: ERROR_TRAP, or what replaces it */
+  char message[192];    /* of a host trap */
 #ifdef RILLE_ASAN       /* where the address sanitizer thinks the two stacks are */
   void *host_fake, *guest_fake;
   const void *host_bottom;
   size_t host_size;
 #endif
-  char message[192]; /* of a host trap */
 };
 
 enum { ACT_NEW, ACT_RUNNING, ACT_IN_HOST, ACT_DETACHED, ACT_ENDED };
@@ -301,6 +302,8 @@ struct EngineOps {
   /* Runs act->func on the guest stack, arguments and results in act->slots. Called on the guest
    * stack. */
   RunStatus (*run)(Act *act);
+  /* The instance whose code is at act->frames. */
+  Instance *(*caller)(const Act *act);
   /* Fills up to `room` frames from act->frames, innermost first; returns how many there are. */
   uint32_t (*backtrace)(const Act *act, FrameInfo *out, uint32_t room);
   /* Frees module->engine_data. */

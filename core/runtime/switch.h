@@ -16,12 +16,14 @@
 #endif
 
 #ifndef RILLE_NO_SWITCH
-enum { SWITCH_HOST_SP = 64, SWITCH_GUEST_SP = 72 }; /* what the assembly files say too */
+/* What the assembly files say too. */
+enum { SWITCH_HOST_SP = 64, SWITCH_GUEST_SP = 72, SWITCH_IS_RESUMED = 80 };
 _Static_assert(offsetof(Act, host_sp) == SWITCH_HOST_SP, "the assembly knows this offset");
 _Static_assert(offsetof(Act, guest_sp) == SWITCH_GUEST_SP, "the assembly knows this offset");
+_Static_assert(offsetof(Act, is_resumed) == SWITCH_IS_RESUMED, "the assembly knows this offset");
 
 /* Calls run(act) on the guest stack that ends at guest_sp (aligned to 16); returns what it returns,
- * to whoever entered or resumed last. */
+ * to whoever entered or resumed last. act->is_resumed is 0. */
 RunStatus rille_switch_enter(Act *act, RunStatus (*run)(Act *), void *guest_sp);
 /* Calls fn(act, data, slots) on the C stack that entered or resumed last. */
 RunStatus rille_switch_host(Act *act, HostFn *fn, void *data, Slot *slots);

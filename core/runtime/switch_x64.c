@@ -1,9 +1,9 @@
 /* switch_x64.c - stack switches for x86-64 with the System V calling convention.
  *
- * Each stack that is left carries the same frame: return address, rbp, rbx, r12 to r15. Signal
- * masks, mxcsr and the x87 control word belong to the thread and stay as they are. The unwind
- * rules follow the pointer noted in the activation (offsets 64 and 72 of Act); marked as signal
- * frames, since the next frame may lie at a lower address.
+ * A stack that is left to come back in another way carries a frame: return address, rbp, rbx, r12
+ * to r15. Signal masks, mxcsr and the x87 control word belong to the thread and stay as they are.
+ * Offsets 64, 72 and 80 are host_sp, guest_sp and is_resumed of Act. The unwind rules are marked as
+ * signal frames, since the next frame may lie at a lower address.
  */
 #include "switch.h"
 
@@ -35,17 +35,28 @@
 /* clang-format off */
 __asm__(
     " .text\n"
+    /* Whoever returns has kept the callee-saved registers, so that the host's need no saving unless
+     * a resume comes between: then they are those of its frame. */
     BEGIN("rille_switch_enter")
-    SAVE
-    " mov %rsp, 64(%rdi)\n"
+    " push %rbx\n"
+    " .cfi_adjust_cfa_offset 8\n .cfi_rel_offset %rbx, 0\n"
+    " mov %rsp, %rbx\n"
+    " .cfi_def_cfa_register %rbx\n"
+    " lea -8(%rsp), %rax\n"
+    " mov %rax, 64(%rdi)\n"
     " mov %rdx, %rsp\n"
     " push %rdi\n"
     " sub $8, %rsp\n"
-    CFA_THROUGH_ACT("0x08", "0x40")
     " call *%rsi\n"
     " mov 8(%rsp), %rdi\n"
-    " mov 64(%rdi), %rsp\n" /* a resume may have put another one there */
-    " .cfi_def_cfa %rsp, 56\n"
+    " cmpl $0, 80(%rdi)\n"
+    " jne 1f\n"
+    " mov %rbx, %rsp\n"
+    " pop %rbx\n"
+    " .cfi_remember_state\n .cfi_def_cfa %rsp, 8\n .cfi_restore %rbx\n"
+    " ret\n"
+    " .cfi_restore_state\n"
+    "1: mov 64(%rdi), %rsp\n"
     RESTORE
     " ret\n"
     END("rille_switch_enter")
@@ -70,6 +81,7 @@ __asm__(
     BEGIN("rille_switch_resume")
     SAVE
     " mov %rsp, 64(%rdi)\n"
+    " movl $1, 80(%rdi)\n"
     " mov 72(%rdi), %rsp\n"
     " mov %esi, %eax\n"
     RESTORE
