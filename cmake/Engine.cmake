@@ -39,6 +39,9 @@ if(RILLE_COVERAGE)
   target_link_options(rille PRIVATE --coverage)
 endif()
 
+# The installed tree may be moved: the file finds its prefix from where it lies.
+file(RELATIVE_PATH RILLE_PREFIX_FROM_PC
+  /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
 configure_file(cmake/rille.pc.in ${PROJECT_BINARY_DIR}/rille.pc @ONLY)
 install(TARGETS rille rille_core
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}

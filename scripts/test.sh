@@ -98,7 +98,10 @@ run_unit_tests() {
     unit_failed=$((unit_failed + f))
   done
   rm -f "$output"
-  [ $((unit_passed + unit_failed)) -gt 0 ] || echo "no unit test was built"
+  if [ $((unit_passed + unit_failed)) -eq 0 ]; then
+    echo "no unit test was built"
+    unit_failed=1
+  fi
   echo "$unit_passed passed, $unit_failed failed"
 }
 
