@@ -55,10 +55,30 @@ typedef struct Position {
   uint32_t offset; /* in the module's bytes */
 } Position;
 
+/* What one clause of a try catches, in the code [from, end). When it catches, it writes what it is
+ * made of to slots from `slot` on and goes to `target`. Clauses stand in the order in which they are
+ * asked: inner blocks first. */
+typedef enum CatchWhat {
+  CATCHES_ALL = 1,    /* whatever the tag */
+  CATCHES_VALUES = 2, /* writes the values */
+  CATCHES_REF = 4,    /* writes the exception behind them */
+  CATCHES_FIRST = 8,  /* writes the exception before them */
+  CATCHES_NOTHING = 16 /* delegates: clauses of blocks deeper than `level` are passed over */
+} CatchWhat;
+typedef struct Catch {
+  uint32_t from, end, target;
+  uint32_t tag;
+  uint32_t level;     /* of the block, outermost 0; of a delegate, of what it delegates to */
+  uint32_t own_level;
+  uint16_t slot;
+  uint8_t what;
+} Catch;
+
 typedef struct Ops {
   uint64_t frame_bytes; /* the whole frame, operand stack included */
   const Code *code;
-  uint32_t n_bytes, n_positions; /* Positions follow the code */
+  uint32_t n_bytes, n_positions; /* Positions follow the code, Catches follow these */
+  uint32_t n_catches;
   size_t block_size;
   uint8_t bytes[];
 } Ops;
@@ -89,6 +109,15 @@ static inline bool ops_contains(const Ops *ops, const uint8_t *pc) {
 }
 static inline const Position *ops_positions(const Ops *ops) {
   return (const Position *)(const void *)(ops->bytes + ops->n_bytes);
+}
+
+static inline const Catch *ops_catches(const Ops *ops) {
+  return (const Catch *)(const void *)(ops_positions(ops) + ops->n_positions);
+}
+/* The variant of a function's code that holds pc. */
+static inline const Ops *code_ops_at(const Code *code, const uint8_t *pc) {
+  const Ops *ops = code_ops(code, VARIANT_PLAIN);
+  return ops_contains(ops, pc) ? ops : code_ops(code, VARIANT_FUEL);
 }
 
 /* The end of every call instruction, right before the address it returns to. */

@@ -83,8 +83,12 @@ typedef struct Ctl {
   uint32_t fixups; /* chain of branch distances to its end */
   uint32_t else_fixup;
   uint32_t stub_fixups, next_stub; /* during one br_table */
+  uint32_t try_from, try_end;      /* code that a try or try_table guards */
+  const uint8_t *clauses;          /* try_table: as they stand in the module */
+  uint32_t n_clauses;
+  uint32_t catches; /* chain through Catch.target, one more than the index: they lead to its end */
 } Ctl;
-enum { CTL_FUNC, CTL_BLOCK, CTL_LOOP, CTL_IF, CTL_ELSE };
+enum { CTL_FUNC, CTL_BLOCK, CTL_LOOP, CTL_IF, CTL_ELSE, CTL_TRY_TABLE, CTL_TRY, CTL_CATCH };
 
 typedef struct Translator {
   Arena arena;
@@ -100,6 +104,7 @@ typedef struct Translator {
   uint8_t *bytes;
   uint32_t n_bytes, room;
   VEC(Position) positions;
+  VEC(Catch) catches;
   uint32_t offset; /* of the instruction being translated */
 
   Local *locals;
@@ -174,6 +179,12 @@ bool top_is_at(const Translator *t, uint32_t n, uint32_t to); /* are they there 
 void translate_op(Translator *t, const Instr *instr);
 /* translate_control.c; false when the instruction is none of its own */
 bool translate_control(Translator *t, const Instr *instr);
+/* translate_gc.c; false when the instruction is none of its own */
+bool translate_gc(Translator *t, const Instr *instr);
+/* The structure or array type that a cast to the module's type asks for, or NULL. */
+const Type *translate_object_type(const Translator *t, ValType type);
+/* Fuel of bulk instructions: n counts bytes or elements. */
+void translate_bulk_fuel(Translator *t, uint32_t n_slot, bool is_64, uint32_t log2);
 void translate_block_cost(Translator *t, const Instr *instr);
 
 /* Facts about instructions: ops_info.c is made from the tables. */

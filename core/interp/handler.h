@@ -38,6 +38,12 @@ typedef struct Place {
   const Instance *instance;
 } Place;
 
+/* Where a caught exception goes on. */
+typedef struct Landing {
+  const uint8_t *pc;
+  Slot *fp;
+} Landing;
+
 /* One stay in guest code. Lives on the guest's machine stack. */
 struct Run {
   Act *act;
@@ -48,6 +54,7 @@ struct Run {
   int64_t *fuel; /* of the instance that was entered */
   unsigned variant;
   Place place; /* act->frames points here */
+  Landing landing;
 #if !HAS_TAIL_CALLS
   const uint8_t *pc;
   Slot *fp;

@@ -119,8 +119,7 @@ const Ops *interp_find_ops(const Instance *instance, const uint8_t *pc) {
 
 static const Ops *caller_ops(const uint8_t *return_address) {
   const Code *caller = ((const CallTail *)(const void *)return_address - 1)->caller;
-  const Ops *ops = code_ops(caller, VARIANT_PLAIN);
-  return ops_contains(ops, return_address - 1) ? ops : code_ops(caller, VARIANT_FUEL);
+  return code_ops_at(caller, return_address - 1);
 }
 
 /* The last position at or before pc: what has none cannot trap. */

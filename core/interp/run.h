@@ -16,6 +16,15 @@ const uint8_t *run_record_return(const Slot *record);
 
 void run_set_instance(Run *run, Instance *instance);
 
+/* Something was thrown, act->exception: looks for the clause that catches it, from pc on outwards.
+ * acc is the Code that pc is in; with acc 0 pc is the address that the frame returns to. */
+Handler interp_throw;
+
+/* Allocates an object for the instruction at pc of the code, the slow way: collects, takes a new
+ * block. NULL: act->status is how the run ends. Hosts may have run meanwhile. */
+void *run_alloc(Run *run, const uint8_t *pc, Slot *fp, const Code *code, const Type *type,
+                uint64_t size);
+
 /* The prepared code of the instance's module that holds pc, or NULL. */
 const Ops *interp_find_ops(const Instance *instance, const uint8_t *pc);
 

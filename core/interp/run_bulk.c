@@ -122,47 +122,6 @@ HANDLER(I31_GET_U) {
   NEXT(16);
 }
 
-/* Is a reference of a type? Types are canonical. */
-static bool ref_matches(Slot ref, ValType type) {
-  if (ref == 0) return type_is_nullable(type);
-  uint32_t heap = type_heap(type);
-  switch (heap) {
-    case HEAP_FUNC:
-    case HEAP_EXTERN:
-    case HEAP_ANY:
-    case HEAP_EXN: return true;
-    case HEAP_I31:
-    case HEAP_EQ: return ref & 1;
-    default: break;
-  }
-  if (!heap_is_index(heap) || (ref & 1)) return false;
-  const Type *wanted = type_of_id(heap);
-  return wanted->comp.kind == COMP_FUNC &&
-         func_has_type((const Func *)(uintptr_t)ref, wanted);
-}
-HANDLER(REF_TEST) {
-  SLOT(8) = ref_matches(SLOT(10), U32(12));
-  NEXT(16);
-}
-HANDLER(REF_CAST) {
-  CHECK_TRAP(ref_matches(SLOT(10), U32(12)) ? TRAP_NONE : TRAP_CAST_FAILURE);
-  SLOT(8) = SLOT(10);
-  NEXT(16);
-}
-#define BRANCH_ON_CAST(wanted)                                              \
-  do {                                                                      \
-    if (ref_matches(SLOT(8), U32(16)) != (wanted)) NEXT(24);                \
-    pc += 12 + (int32_t)U32(12);                                            \
-    if (UNLIKELY(poll_wanted(run))) LEAVE_TO(interp_poll, 0);               \
-    DISPATCH();                                                             \
-  } while (0)
-HANDLER(BR_ON_CAST) {
-  BRANCH_ON_CAST(true);
-}
-HANDLER(BR_ON_CAST_FAIL) {
-  BRANCH_ON_CAST(false);
-}
-
 /* Wide arithmetic: two results in neighbouring slots. */
 #define WIDE_ROW(name, size, expr)            \
   HANDLER(name) {                             \

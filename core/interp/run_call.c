@@ -213,8 +213,12 @@ static RunStatus call_host(PARAMS) {
   }
   interp_mark(run, pc - 1, fp);
   RunStatus status = run_call_host(run->act, func, fp_results, fp_results + func->n_slots);
-  if (status != RUN_DONE) return status;
   run_set_instance(run, run->instance);
+  if (UNLIKELY(status != RUN_DONE)) {
+    if (status != RUN_THROW) return status;
+    pc--;
+    LEAVE_TO(interp_throw, (uintptr_t)TAIL_OF(pc + 1)->caller);
+  }
   RELOAD_MEMORY();
   LOAD_RESULTS();
   DISPATCH();
@@ -367,8 +371,12 @@ static RunStatus tail_host(PARAMS) {
     LEAVE_TO(interp_trap, TRAP_STACK_EXHAUSTED);
   interp_mark(run, pc, fp);
   RunStatus status = run_call_host(run->act, func, fp_results, fp_results + func->n_slots);
-  if (status != RUN_DONE) return status;
   run_set_instance(run, run->instance);
+  if (UNLIKELY(status != RUN_DONE)) {
+    if (status != RUN_THROW) return status;
+    pc = TO_CODE(TAIL_RETURN);
+    LEAVE_TO(interp_throw, 0);
+  }
   RELOAD_MEMORY();
   LOAD_RESULTS();
   const uint8_t *to = TO_CODE(TAIL_RETURN);

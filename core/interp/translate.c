@@ -43,13 +43,18 @@ static bool opens_block(Op op) {
   return op == OP_BLOCK || op == OP_LOOP || op == OP_IF || op == OP_TRY || op == OP_TRY_TABLE;
 }
 
-/* Reads on to the else or end of the block whose rest cannot be reached. */
+/* What may follow unreachable code in the same block. */
+static bool ends_dead_code(Op op) {
+  return op == OP_ELSE || op == OP_END || op == OP_CATCH || op == OP_CATCH_ALL || op == OP_DELEGATE;
+}
+
+/* Reads on to where the block whose rest cannot be reached goes on or ends. */
 static void skip_dead(Translator *t, Instr *instr) {
   for (uint32_t depth = 0;;) {
     instr_read(&t->reader, instr);
     if (opens_block(instr->op)) {
       depth++;
-    } else if (depth == 0 && (instr->op == OP_ELSE || instr->op == OP_END)) {
+    } else if (depth == 0 && ends_dead_code(instr->op)) {
       return;
     } else if (instr->op == OP_END || instr->op == OP_DELEGATE) {
       depth--;
@@ -77,16 +82,20 @@ static void translate_body(Translator *t) {
 /* The result, in memory of its own. */
 static Ops *finish(Translator *t) {
   size_t positions_size = t->positions.n * sizeof(Position);
-  size_t size = sizeof(Ops) + t->n_bytes + positions_size;
+  size_t catches_size = t->catches.n * sizeof(Catch);
+  size_t size = sizeof(Ops) + t->n_bytes + positions_size + catches_size;
   Ops *ops = alloc_new(t->module->alloc, size);
   if (!ops) return NULL;
   ops->frame_bytes = ((uint64_t)t->max_top + FRAME_SLACK) * sizeof(Slot);
   ops->code = t->code;
   ops->n_bytes = t->n_bytes;
   ops->n_positions = t->positions.n;
+  ops->n_catches = t->catches.n;
   ops->block_size = size;
   memcpy(ops->bytes, t->bytes, t->n_bytes);
-  if (positions_size != 0) memcpy(ops->bytes + t->n_bytes, t->positions.items, positions_size);
+  uint8_t *behind = ops->bytes + t->n_bytes;
+  if (positions_size != 0) memcpy(behind, t->positions.items, positions_size);
+  if (catches_size != 0) memcpy(behind + positions_size, t->catches.items, catches_size);
   return ops;
 }
 

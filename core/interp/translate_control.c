@@ -93,6 +93,21 @@ static uint32_t emit_compare_branch(Translator *t, const Cond *cond, bool wanted
   return at + 12;
 }
 
+static uint32_t emit_cast_branch(Translator *t, const Cond *cond, bool wanted) {
+  const Type *object = translate_object_type(t, cond->type);
+  uint32_t at;
+  if (object) {
+    at = emit(t, wanted ? I_BR_ON_CAST_OBJECT : I_BR_ON_CAST_OBJECT_FAIL, 24);
+    put16(t, at + 10, type_is_nullable(cond->type));
+    put_pointer(t, at + 16, object);
+  } else {
+    at = emit(t, wanted ? I_BR_ON_CAST : I_BR_ON_CAST_FAIL, 24);
+    put32(t, at + 16, type_canonical(cond->type, t->module->type_ids));
+  }
+  put16(t, at + 8, cond->a.slot);
+  return at + 12;
+}
+
 /* A branch taken when the condition is as wanted; returns the field of its distance. */
 static uint32_t emit_branch(Translator *t, const Cond *cond, bool wanted, bool is_back) {
   wanted ^= cond->is_negated;
@@ -104,12 +119,7 @@ static uint32_t emit_branch(Translator *t, const Cond *cond, bool wanted, bool i
       put16(t, at + 8, cond->a.slot);
       return at + 12;
     }
-    default: {
-      uint32_t at = emit(t, wanted ? I_BR_ON_CAST : I_BR_ON_CAST_FAIL, 24);
-      put16(t, at + 8, cond->a.slot);
-      put32(t, at + 16, cond->type);
-      return at + 12;
-    }
+    default: return emit_cast_branch(t, cond, wanted);
   }
 }
 
@@ -217,9 +227,8 @@ static void br_on_non_null(Translator *t, uint32_t depth) {
 
 static void br_on_cast(Translator *t, const Instr *instr) {
   Cond cond = reference_condition(t, false);
-  ValType type = type_canonical(instr->type2, t->module->type_ids);
   cond.kind = COND_CAST;
-  cond.type = type;
+  cond.type = instr->type2;
   branch_if(t, &cond, instr->op == OP_BR_ON_CAST, instr->index);
 }
 
@@ -325,30 +334,7 @@ static void else_(Translator *t) {
   end_fuel_block(t);
 }
 
-static void end(Translator *t) {
-  Ctl *ctl = ctl_at(t, 0);
-  if (ctl->kind == CTL_FUNC) {
-    if (t->is_live) emit_return(t);
-    settle_accs(t);
-    t->ctls.n--;
-    return;
-  }
-  if (ctl->kind == CTL_IF) ctl->has_label = true;
-  if (ctl->has_label) {
-    if (t->is_live) settle_top(t, ctl->n_results);
-    settle_accs(t);
-    fixup_bind(t, &ctl->fixups);
-    fixup_bind(t, &ctl->else_fixup);
-    stack_at_label(t, ctl, ctl->n_params, ctl->n_results);
-    t->is_live = true;
-  } else if (!t->is_live) {
-    stack_at_label(t, ctl, ctl->n_params, ctl->n_results);
-  }
-  if (ctl->kind != CTL_LOOP) end_fuel_block(t);
-  t->ctls.n--;
-}
-
-/* Calls */
+/* Callees, which throw uses too */
 
 typedef struct Callee {
   uint32_t n_params, n_results;
@@ -369,6 +355,175 @@ static uint32_t pass_arguments(Translator *t, const Callee *callee) {
   for (uint32_t i = 0; i < callee->n_params; i++) pop(t);
   return t->top;
 }
+
+/* Exceptions. Clauses cost nothing until something is thrown: they are found by the place of the
+ * code, and their values are written to where the label expects them. */
+
+/* Catches that lead to the block's end lead here. */
+static void bind_catches(Translator *t, Ctl *ctl) {
+  while (ctl->catches != 0) {
+    Catch *clause = &t->catches.items[ctl->catches - 1];
+    ctl->catches = clause->target;
+    clause->target = t->n_bytes;
+  }
+}
+
+static void add_catch(Translator *t, Catch clause, Ctl *to) {
+  if (to->base > UINT16_MAX) emit_fail(t, "function with a frame too large to interpret");
+  clause.slot = (uint16_t)to->base;
+  if (to->kind == CTL_LOOP) {
+    clause.target = to->loop_at;
+  } else {
+    clause.target = to->catches;
+    to->catches = t->catches.n + 1;
+    to->has_label = true;
+  }
+  VEC_PUSH(&t->arena, &t->catches, clause);
+}
+
+/* At the end of a try_table: its labels count from the block around it. */
+static void add_clauses(Translator *t, const Ctl *ctl) {
+  static const uint8_t whats[] = {[CATCH] = CATCHES_VALUES,
+                                  [CATCH_REF] = CATCHES_VALUES | CATCHES_REF,
+                                  [CATCH_ALL] = CATCHES_ALL,
+                                  [CATCH_ALL_REF] = CATCHES_ALL | CATCHES_REF};
+  Reader reader = t->reader;
+  reader.at = ctl->clauses;
+  for (uint32_t i = 0; i < ctl->n_clauses; i++) {
+    uint8_t kind = read_byte(&reader);
+    uint32_t tag = kind == CATCH || kind == CATCH_REF ? read_u32(&reader) : 0;
+    Ctl *to = ctl_at(t, read_u32(&reader) + 1);
+    add_catch(t,
+              (Catch){.from = ctl->try_from,
+                      .end = t->n_bytes,
+                      .tag = tag,
+                      .own_level = t->ctls.n - 1,
+                      .what = whats[kind]},
+              to);
+  }
+}
+
+static void start_try(Translator *t, unsigned kind, const Instr *instr) {
+  settle_locals(t);
+  push_ctl(t, kind, &instr->block);
+  emit_barrier(t);
+  Ctl *ctl = ctl_at(t, 0);
+  ctl->try_from = t->n_bytes;
+  if (kind == CTL_TRY_TABLE) {
+    ctl->clauses = instr->labels.bytes;
+    ctl->n_clauses = instr->labels.count;
+  }
+}
+
+static void throw_(Translator *t, uint32_t tag) {
+  Callee callee = callee_of(t, t->module->tags[tag]);
+  uint32_t first = pass_arguments(t, &callee);
+  settle_accs(t);
+  emit_position(t);
+  uint32_t at = emit(t, I_THROW, 24);
+  put16(t, at + 10, first);
+  put32(t, at + 12, tag);
+  put_pointer(t, at + 16, t->code);
+  stop(t);
+}
+
+static void throw_slot(Translator *t, uint32_t slot) {
+  emit_position(t);
+  uint32_t at = emit(t, I_THROW_REF, 24);
+  put16(t, at + 10, slot);
+  put_pointer(t, at + 16, t->code);
+  stop(t);
+}
+
+/* Legacy. While a catch runs, the exception lies in a hidden slot below its values: the first slot
+ * of the block, where rethrow finds it and results overwrite it in the end. */
+
+/* The end of the guarded code or of the catch before. */
+static void end_part(Translator *t, Ctl *ctl) {
+  if (ctl->kind == CTL_TRY) ctl->try_end = t->n_bytes;
+  if (!t->is_live) return;
+  copy_top(t, ctl->n_results, ctl->base);
+  emit_jump(t, ctl);
+  stop(t);
+}
+
+static void legacy_catch(Translator *t, const Instr *instr) {
+  Ctl *ctl = ctl_at(t, 0);
+  bool is_all = instr->op == OP_CATCH_ALL;
+  end_part(t, ctl);
+  stack_at_label(t, ctl, 0, 0);
+  ctl->kind = CTL_CATCH;
+  ctl->has_label = true;
+  emit_barrier(t);
+  if (ctl->base > UINT16_MAX) emit_fail(t, "function with a frame too large to interpret");
+  Catch clause = {.from = ctl->try_from,
+                  .end = ctl->try_end,
+                  .target = t->n_bytes,
+                  .tag = is_all ? 0 : instr->index,
+                  .own_level = t->ctls.n - 1,
+                  .slot = (uint16_t)ctl->base,
+                  .what = (uint8_t)(CATCHES_FIRST | (is_all ? CATCHES_ALL : CATCHES_VALUES))};
+  VEC_PUSH(&t->arena, &t->catches, clause);
+  push_slot(t, CLASS_I);
+  if (!is_all) {
+    const CompType *tag = &t->module->types[t->module->tags[instr->index]].comp;
+    for (uint32_t i = 0; i < tag->n_params; i++) push_slot(t, class_of(tag->types[i]));
+  }
+  t->is_live = true;
+  end_fuel_block(t);
+}
+
+static void delegate(Translator *t, const Instr *instr) {
+  const Ctl *ctl = ctl_at(t, 0);
+  uint32_t own_level = t->ctls.n - 1;
+  Catch clause = {.from = ctl->try_from,
+                  .end = t->n_bytes,
+                  .own_level = own_level,
+                  .level = own_level - 1 - instr->index,
+                  .what = CATCHES_NOTHING};
+  VEC_PUSH(&t->arena, &t->catches, clause);
+}
+
+static void end_func(Translator *t, Ctl *ctl) {
+  if (t->is_live) emit_return(t);
+  settle_accs(t);
+  if (ctl->catches != 0) {
+    bind_catches(t, ctl);
+    stack_at_label(t, ctl, 0, 0);
+    for (uint32_t i = 0; i < t->type->n_results; i++) {
+      push_slot(t, class_of(t->type->types[t->type->n_params + i]));
+    }
+    emit_barrier(t);
+    emit_return(t);
+  }
+  t->ctls.n--;
+}
+
+static void end(Translator *t) {
+  Ctl *ctl = ctl_at(t, 0);
+  if (ctl->kind == CTL_FUNC) {
+    end_func(t, ctl);
+    return;
+  }
+  if (ctl->kind == CTL_TRY_TABLE) add_clauses(t, ctl);
+  if (ctl->kind == CTL_CATCH && t->is_live) copy_top(t, ctl->n_results, ctl->base);
+  if (ctl->kind == CTL_IF) ctl->has_label = true;
+  if (ctl->has_label) {
+    if (t->is_live && ctl->kind != CTL_CATCH) settle_top(t, ctl->n_results);
+    settle_accs(t);
+    bind_catches(t, ctl);
+    fixup_bind(t, &ctl->fixups);
+    fixup_bind(t, &ctl->else_fixup);
+    stack_at_label(t, ctl, ctl->n_params, ctl->n_results);
+    t->is_live = true;
+  } else if (!t->is_live) {
+    stack_at_label(t, ctl, ctl->n_params, ctl->n_results);
+  }
+  if (ctl->kind != CTL_LOOP) end_fuel_block(t);
+  t->ctls.n--;
+}
+
+/* Calls */
 
 static void put_call_tail(Translator *t, uint32_t end_at, const Callee *callee, uint32_t offset) {
   put_pointer(t, end_at - 16, t->code);
@@ -487,6 +642,17 @@ bool translate_control(Translator *t, const Instr *instr) {
     case OP_IF: if_(t, instr); return true;
     case OP_ELSE: else_(t); return true;
     case OP_END: end(t); return true;
+    case OP_TRY_TABLE: start_try(t, CTL_TRY_TABLE, instr); return true;
+    case OP_TRY: start_try(t, CTL_TRY, instr); return true;
+    case OP_CATCH:
+    case OP_CATCH_ALL: legacy_catch(t, instr); return true;
+    case OP_DELEGATE:
+      delegate(t, instr);
+      end(t);
+      return true;
+    case OP_THROW: throw_(t, instr->index); return true;
+    case OP_RETHROW: throw_slot(t, ctl_at(t, instr->index)->base); return true;
+    case OP_THROW_REF: throw_slot(t, pop_slot(t)); return true;
     case OP_BR: br(t, instr->index); return true;
     case OP_BR_IF: br_if(t, instr->index); return true;
     case OP_BR_TABLE: br_table(t, instr); return true;

@@ -336,8 +336,7 @@ static void wide(Translator *t, unsigned iop, unsigned n) {
   emit_barrier(t);
 }
 
-/* Fuel of bulk instructions: n counts bytes or elements. */
-static void bulk_fuel(Translator *t, uint32_t n_slot, bool is_64, uint32_t log2) {
+void translate_bulk_fuel(Translator *t, uint32_t n_slot, bool is_64, uint32_t log2) {
   if (t->variant != VARIANT_FUEL) return;
   emit_position(t);
   uint32_t at = emit(t, I_FUEL_BULK, 16);
@@ -351,7 +350,7 @@ static void bulk(Translator *t, unsigned iop, unsigned wide_mask, uint32_t index
                  uint32_t fuel_log2) {
   uint32_t n = pop_slot(t), from = pop_slot(t), to = pop_slot(t);
   settle_accs(t);
-  bulk_fuel(t, n, wide_mask >> 2 & 1, fuel_log2);
+  translate_bulk_fuel(t, n, wide_mask >> 2 & 1, fuel_log2);
   emit_position(t);
   uint32_t at = emit(t, iop, 24);
   put16(t, at + 8, to);
@@ -430,7 +429,7 @@ static bool table_op(Translator *t, const Instr *instr) {
     }
     case OP_TABLE_GROW: {
       uint32_t n = pop_slot(t), init = pop_slot(t);
-      bulk_fuel(t, n, table_is_64(t, index), FUEL_ELEMENTS_LOG2);
+      translate_bulk_fuel(t, n, table_is_64(t, index), FUEL_ELEMENTS_LOG2);
       uint32_t at = emit(t, I_TABLE_GROW, 24);
       put16(t, at + 10, init);
       put32(t, at + 12, table_operand(t, index));
@@ -454,11 +453,6 @@ static bool table_op(Translator *t, const Instr *instr) {
   }
 }
 
-static ValType cast_type(const Translator *t, ValType type, bool is_nullable) {
-  ValType canonical = type_canonical(type, t->module->type_ids);
-  return is_nullable ? canonical | TYPE_NULLABLE : canonical & ~TYPE_NULLABLE;
-}
-
 static bool reference_op(Translator *t, const Instr *instr) {
   switch (instr->op) {
     case OP_REF_NULL: push_const(t, CLASS_I, 0); return true;
@@ -474,16 +468,6 @@ static bool reference_op(Translator *t, const Instr *instr) {
     case OP_REF_I31: slots_op(t, I_REF_I31, 1, CLASS_I, false); return true;
     case OP_I31_GET_S: slots_op(t, I_I31_GET_S, 1, CLASS_I, true); return true;
     case OP_I31_GET_U: slots_op(t, I_I31_GET_U, 1, CLASS_I, true); return true;
-    case OP_REF_TEST:
-    case OP_REF_TEST_NULL:
-      slots_op(t, I_REF_TEST, 1, CLASS_I, false);
-      put32(t, t->last.at + 12, cast_type(t, instr->type, instr->op == OP_REF_TEST_NULL));
-      return true;
-    case OP_REF_CAST:
-    case OP_REF_CAST_NULL:
-      slots_op(t, I_REF_CAST, 1, CLASS_I, true);
-      put32(t, t->last.at + 12, cast_type(t, instr->type, instr->op == OP_REF_CAST_NULL));
-      return true;
     case OP_ANY_CONVERT_EXTERN:
     case OP_EXTERN_CONVERT_ANY: return true; /* one representation */
     default: return false;
@@ -589,7 +573,7 @@ void translate_op(Translator *t, const Instr *instr) {
     simd(t, instr);
     canonicalize(t, instr->op);
   } else if (!simple_op(t, instr) && !memory_op(t, instr) && !table_op(t, instr) &&
-             !reference_op(t, instr)) {
+             !reference_op(t, instr) && !translate_gc(t, instr)) {
     emit_fail(t, "instruction %s is not supported by the interpreter", op_info[instr->op].text);
   }
 }

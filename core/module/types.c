@@ -227,9 +227,7 @@ static ValType resolve_type(const Source *source, const Group *group, ValType ty
   return (type & 0xFF) | id << 8;
 }
 
-/* Bytes a field takes in an object. References and numbers are aligned to their size, vectors to
- * 8: a subtype's first fields then lie where its supertype's do. */
-static uint32_t storage_size(ValType type) {
+uint32_t type_storage_size(ValType type) {
   switch (type_kind(type)) {
     case KIND_I8: return 1;
     case KIND_I16: return 2;
@@ -240,16 +238,18 @@ static uint32_t storage_size(ValType type) {
   }
 }
 
+/* References and numbers are aligned to their size, vectors to 8: a subtype's first fields then lie
+ * where its supertype's do. */
 static void lay_out(Type *type, uint32_t *offsets) {
   const CompType *comp = &type->comp;
   if (comp->kind == COMP_ARRAY) {
-    type->size = storage_size(comp->fields[0].type);
+    type->size = type_storage_size(comp->fields[0].type);
     offsets[0] = 0;
     return;
   }
   uint64_t at = 0;
   for (uint32_t i = 0; i < comp->n_fields; i++) {
-    uint32_t size = storage_size(comp->fields[i].type);
+    uint32_t size = type_storage_size(comp->fields[i].type);
     at = align_up(at, MIN(size, 8));
     offsets[i] = (uint32_t)at;
     at += size;

@@ -153,6 +153,8 @@ static inline bool type_is_subtype(const Type *sub, const Type *super) { /* cons
 }
 /* The top of a heap type's hierarchy: any, func, extern, exn or cont. */
 uint32_t heap_top(uint32_t heap);
+/* Bytes that a field or element of the storage type takes in an object. */
+uint32_t type_storage_size(ValType type);
 /* Does a value of the type point into a heap (any, extern and exn families)? */
 bool type_is_traced(ValType type);
 

@@ -2,6 +2,7 @@
 #include "constexpr.h"
 
 #include "../module/instr.h"
+#include "object.h"
 #include "stores.h"
 
 enum { DEPTH_SMALL = 16 };
@@ -63,10 +64,77 @@ static void calculate(Machine *machine, Op op) {
   }
 }
 
-static bool fail_unsupported(Machine *machine, const Instr *instr) {
-  error_set(machine->error, ERROR_UNSUPPORTED, "not built yet: GC objects (%s)",
-            op_info[instr->op].text);
+/* Objects */
+
+static const Type *type_operand(const Machine *machine, const Instr *instr) {
+  return type_of_id(machine->instance->module->type_ids[instr->index]);
+}
+
+static bool fail_heap(Machine *machine) {
+  error_set(machine->error, ERROR_LIMIT, "the memory limit was reached");
+  machine->error->code = LIMIT_MEMORY;
   return false;
+}
+
+/* Allocates while the collector sees what is on the stack; NULL fails. */
+static Object *allocate(Machine *machine, const Type *type, uint64_t size) {
+  Instance *instance = machine->instance;
+  GcScope scope;
+  Object *object = NULL;
+  if (gc_open_scope(instance->store, &scope, machine->stack, machine->n)) {
+    object = gc_alloc(instance->store, instance, type, size);
+    gc_close_scope(instance->store, &scope);
+  }
+  if (object == NULL) fail_heap(machine);
+  return object;
+}
+
+static bool push_struct(Machine *machine, const Instr *instr) {
+  const Type *type = type_operand(machine, instr);
+  Object *object = allocate(machine, type, gc_struct_size(type));
+  if (object == NULL) return false;
+  if (instr->op == OP_STRUCT_NEW) {
+    for (uint32_t i = 0; i < type->comp.n_fields; i++) {
+      machine->n -= type_slots(type->comp.fields[i].type);
+    }
+    object_fill(object, machine->stack + machine->n);
+  } else {
+    memset(gc_fields(object), 0, type->size);
+  }
+  return push(machine, gc_ref(object));
+}
+
+/* `n_slots` operands, all in all, are replaced by the array. */
+static Array *start_array(Machine *machine, const Instr *instr, uint32_t n, uint32_t n_slots) {
+  const Type *type = type_operand(machine, instr);
+  Array *array = (Array *)(void *)allocate(machine, type, gc_array_size(type, n));
+  if (array == NULL) return NULL;
+  array->n = n;
+  machine->n -= n_slots;
+  return array;
+}
+
+static bool push_array(Machine *machine, const Instr *instr) {
+  uint32_t n = (uint32_t)machine->stack[machine->n - 1];
+  bool is_default = instr->op == OP_ARRAY_NEW_DEFAULT;
+  const Type *type = type_operand(machine, instr);
+  uint32_t value_slots = is_default ? 0 : type_slots(type->comp.fields[0].type);
+  Array *array = start_array(machine, instr, n, 1 + value_slots);
+  if (array == NULL) return false;
+  if (is_default) {
+    memset(gc_elements(array), 0, (size_t)n * type->size);
+  } else {
+    array_set_all(array, 0, n, machine->stack + machine->n);
+  }
+  return push(machine, gc_ref(array));
+}
+
+static bool push_fixed_array(Machine *machine, const Instr *instr) {
+  uint32_t slots = type_slots(type_operand(machine, instr)->comp.fields[0].type);
+  Array *array = start_array(machine, instr, instr->index2, slots * instr->index2);
+  if (array == NULL) return false;
+  array_fill_from(array, machine->stack + machine->n);
+  return push(machine, gc_ref(array));
 }
 
 static bool step(Machine *machine, const Instr *instr) {
@@ -85,12 +153,17 @@ static bool step(Machine *machine, const Instr *instr) {
     case OP_I64_ADD:
     case OP_I64_SUB:
     case OP_I64_MUL: calculate(machine, instr->op); return true;
+    case OP_STRUCT_NEW:
+    case OP_STRUCT_NEW_DEFAULT: return push_struct(machine, instr);
+    case OP_ARRAY_NEW:
+    case OP_ARRAY_NEW_DEFAULT: return push_array(machine, instr);
+    case OP_ARRAY_NEW_FIXED: return push_fixed_array(machine, instr);
     case OP_REF_I31:
       machine->stack[machine->n - 1] = ref_of_i31((uint32_t)machine->stack[machine->n - 1]);
       return true;
     case OP_ANY_CONVERT_EXTERN:
-    case OP_EXTERN_CONVERT_ANY: return true; /* one representation for both */
-    default: return fail_unsupported(machine, instr);
+    case OP_EXTERN_CONVERT_ANY:
+    default: return true; /* one representation for both; there are no others */
   }
 }
 

@@ -10,6 +10,7 @@
 #include "constexpr.h"
 #include "engine.h"
 #include "externs.h"
+#include "gc.h"
 #include "limits.h"
 #include "memory.h"
 #include "runtime.h"
@@ -154,7 +155,7 @@ static bool define_elem(Instance *instance, uint32_t index, Error *error) {
   const ElemDef *def = &instance->module->elems[index];
   instance->elem_dropped[index] = def->mode == SEGMENT_DECLARED;
   if (def->mode == SEGMENT_DECLARED || def->n == 0) return true;
-  Slot *items = alloc_new(instance->store->alloc, def->n * sizeof *items);
+  Slot *items = alloc_zero(instance->store->alloc, def->n * sizeof *items);
   if (items == NULL) return fail_memory(error);
   instance->elem_items[index] = items;
   for (uint32_t i = 0; i < def->n; i++) {
@@ -244,6 +245,7 @@ static Instance *allocate(Store *store, Module *module, const InstanceStart *sta
   instance->ops = engine_ops_of(module);
   instance->poll = &store->poll;
   instance->store = store;
+  instance->space = &gc_no_space;
   instance->limits = start->limits;
   instance->fuel = limits_initial_fuel(&start->limits, start->fuel);
   instance->next = store->instances;

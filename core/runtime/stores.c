@@ -3,6 +3,7 @@
 
 #include "engine.h"
 #include "externs.h"
+#include "gc.h"
 #include "instance.h"
 #include "limits.h"
 #include "table.h"
@@ -91,6 +92,14 @@ static void move_instances(Store *to, Store *from) {
     (from)->list = NULL;                            \
   } while (0)
 
+static void move_acts(Store *to, Store *from) {
+  for (Act *act = from->acts, *next; act != NULL; act = next) {
+    next = act->next_act;
+    store_add_act(to, act);
+  }
+  from->acts = NULL;
+}
+
 static void move_held(Store *to, Store *from) {
   for (uint32_t i = 0; i < from->held_room; i++) {
     Func *func = from->held[i];
@@ -106,11 +115,11 @@ static void move_all(Store *to, Store *from) {
   MOVE_LIST(to, from, Table, tables, next);
   MOVE_LIST(to, from, Global, globals, next);
   MOVE_LIST(to, from, HostValue, host_values, next);
+  move_acts(to, from);
+  gc_merge(to, from);
   if (from->n_held != 0) move_held(to, from);
   to->weight += from->weight;
   to->has_handlers |= from->has_handlers;
-  to->n_running += from->n_running;
-  from->n_running = 0;
   uint32_t handles = atomic_exchange_explicit(&from->refs, 0, memory_order_relaxed);
   atomic_fetch_add_explicit(&to->refs, handles, memory_order_relaxed);
 }
@@ -118,12 +127,13 @@ static void move_all(Store *to, Store *from) {
 bool store_merge(Store *a, Store *b) {
   Store *to = store_of(a), *from = store_of(b);
   if (to == from) return true;
-  if (to->weight < from->weight) {
+  if (to->weight + gc_weight(to) < from->weight + gc_weight(from)) {
     Store *lighter = to;
     to = from;
     from = lighter;
   }
   if (from->n_held != 0 && !held_reserve(to, from->n_held)) return false;
+  if (!gc_prepare_merge(to, from)) return false;
   limits_forget(from);
   move_all(to, from);
   from->next_merged = to->merged;
@@ -148,20 +158,17 @@ bool store_adopt_func(Store *store, Func *func) {
 }
 
 bool store_adopt_ref(Store *store, ValType type, Slot ref) {
-  if (ref == 0 || !type_is_ref(type) || heap_top(type_heap(type)) != HEAP_FUNC) return true;
-  return store_adopt_func(store, (Func *)(uintptr_t)ref);
+  if (ref == 0 || !type_is_ref(type)) return true;
+  if (heap_top(type_heap(type)) == HEAP_FUNC) {
+    return store_adopt_func(store, (Func *)(uintptr_t)ref);
+  }
+  return (ref & 1) != 0 || store_merge(store, gc_store_of(ref));
 }
 
 /* Values of the host. */
 
 Slot store_new_host_value(Store *store, uint64_t payload) {
-  store = store_of(store);
-  HostValue *value = alloc_new(store->alloc, sizeof *value);
-  if (value == NULL) return 0;
-  *value = (HostValue){.payload = payload, .next = store->host_values};
-  store->host_values = value;
-  store->weight++;
-  return (Slot)(uintptr_t)value;
+  return gc_ref(gc_new_host_value(store, payload));
 }
 
 bool store_host_payload(Slot ref, uint64_t *payload) {
@@ -192,15 +199,9 @@ bool ref_has_type(Slot ref, ValType type) {
 
 /* The end. */
 
-static void free_host_values(Store *store) {
-  Engine *engine = store->engine;
-  for (HostValue *value = store->host_values, *next; value != NULL; value = next) {
-    next = value->next;
-    if (engine->hooks.release_extern != NULL) {
-      engine->hooks.release_extern(engine->hooks.user, value->payload);
-    }
-    alloc_free(store->alloc, value, sizeof *value);
-  }
+/* Suspended calls that nobody will resume still lie on their stacks. */
+static void forget_acts(Store *store) {
+  for (Act *act = store->acts; act != NULL; act = act->next_act) act->act_link = NULL;
 }
 
 static void free_held(Store *store) {
@@ -238,7 +239,8 @@ static void free_store(Store *store) {
     next = global->next;
     global_free(global);
   }
-  free_host_values(store);
+  forget_acts(store);
+  gc_free(store);
   free_held(store);
   free_merged(store);
   Engine *engine = store->engine;

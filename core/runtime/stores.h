@@ -16,14 +16,28 @@ void store_release(Store *store);
  * nothing has changed then. */
 bool store_merge(Store *a, Store *b);
 
-/* Sees to it that what the reference means lives as long as the store: functions of instances join
- * the stores, host functions are held. Null and other references need nothing. */
+/* Sees to it that what the reference means can live as long as the store: objects and functions of
+ * instances join the stores, host functions are held. Null and small integers need nothing. */
 bool store_adopt_func(Store *store, Func *func);
 bool store_adopt_ref(Store *store, ValType type, Slot ref);
 
 /* A reference for a value of the host; 0 when there is no memory. */
 Slot store_new_host_value(Store *store, uint64_t payload);
 bool store_host_payload(Slot ref, uint64_t *payload);
+
+/* The activations whose values a collection looks at. */
+static inline void store_add_act(Store *store, Act *act) {
+  act->next_act = store->acts;
+  act->act_link = &store->acts;
+  if (store->acts != NULL) store->acts->act_link = &act->next_act;
+  store->acts = act;
+}
+static inline void store_remove_act(Act *act) {
+  if (act->act_link == NULL) return;
+  *act->act_link = act->next_act;
+  if (act->next_act != NULL) act->next_act->act_link = act->act_link;
+  act->act_link = NULL;
+}
 
 /* Stops whatever runs. Async-signal-safe. */
 void store_interrupt(Store *store);
