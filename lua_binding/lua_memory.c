@@ -25,7 +25,7 @@ uint64_t wasm_check_address(lua_State *L, int arg, const Item *memory, const cha
   if (UNLIKELY(lua_type(L, arg) == LUA_TSTRING || !wasm_read_i64(L, arg, &at))) {
     lua_settop(L, arg);
     wasm_error_misuse(L, arg - 1, function, "address expected, got %s",
-                      lua_isnumber(L, arg) ? lua_tostring(L, arg) : luaL_typename(L, arg));
+                      lua_type(L, arg) == LUA_TNUMBER ? lua_tostring(L, arg) : luaL_typename(L, arg));
   }
   if (UNLIKELY((int64_t)at < 0)) {
     rille_MemoryType type;
@@ -40,7 +40,7 @@ uint64_t wasm_check_count(lua_State *L, int arg, const char *function) {
   if (UNLIKELY(!wasm_read_count(L, arg, INT64_MAX, &n))) {
     lua_settop(L, arg);
     wasm_error_misuse(L, arg - 1, function, "count expected, got %s",
-                      lua_isnumber(L, arg) ? lua_tostring(L, arg) : luaL_typename(L, arg));
+                      lua_type(L, arg) == LUA_TNUMBER ? lua_tostring(L, arg) : luaL_typename(L, arg));
   }
   return n;
 }

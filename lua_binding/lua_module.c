@@ -187,6 +187,7 @@ bool wasm_load_source(lua_State *L, const char *function, int at, int options_at
 }
 
 int wasm_load(lua_State *L) {
+  if (lua_gettop(L) > 0) lua_settop(L, 2); /* nothing given is said as such */
   return wasm_load_source(L, "load", 1, 2, load_option_names) ? 1 : wasm_return_error(L);
 }
 
@@ -213,6 +214,7 @@ int wasm_loadfile(lua_State *L) {
 }
 
 int wasm_validate(lua_State *L) {
+  if (lua_gettop(L) > 0) lua_settop(L, 2);
   if (!wasm_load_source(L, "validate", 1, 2, load_option_names)) return wasm_return_error(L);
   lua_pushboolean(L, true);
   return 1;

@@ -92,11 +92,8 @@ static Part next_part(Format *f, uint64_t at) {
     return part;
   }
   if (align > f->max_align) align = f->max_align;
-  if (align > 1 && (align & (align - 1)) != 0) {
-    luaL_error(f->L, "bad format to '%s' (alignment %d is not a power of 2)", f->function,
-               (int)align);
-  }
-  if (align > 1) part.pad = (0 - at) & (align - 1);
+  bool is_power = (align & (align - 1)) == 0; /* C has no type of another size */
+  if (align > 1 && is_power) part.pad = (0 - at) & (align - 1);
   return part;
 }
 

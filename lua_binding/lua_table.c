@@ -17,7 +17,7 @@ static uint64_t check_index(lua_State *L, int arg, const Item *item, const char 
   if (lua_type(L, arg) != LUA_TNUMBER || !wasm_read_i64(L, arg, &at)) {
     lua_settop(L, arg);
     wasm_error_misuse(L, arg - 1, function, "index expected, got %s",
-                      lua_isnumber(L, arg) ? lua_tostring(L, arg) : luaL_typename(L, arg));
+                      lua_type(L, arg) == LUA_TNUMBER ? lua_tostring(L, arg) : luaL_typename(L, arg));
   }
   uint64_t min, max;
   bool is_64;

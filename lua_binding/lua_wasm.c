@@ -248,7 +248,7 @@ static int signature(lua_State *L) {
     return wasm_push_text(L, &item);
   }
   ModuleBox *module = luaL_testudata(L, 1, TYPE_MODULE);
-  if (module) {
+  if (module && module->module) {
     push_module_signature(L, module->module, true);
     return 1;
   }
@@ -263,7 +263,7 @@ static int signature(lua_State *L) {
     lua_getfield(L, 1, "tag");
     tag = luaL_testudata(L, -1, TYPE_TAG);
   }
-  if (tag) {
+  if (tag && tag->tag) {
     const rille_Extern item = {RILLE_EXTERN_TAG, {.tag = tag->tag}};
     return wasm_push_text(L, &item);
   }

@@ -1,0 +1,197 @@
+-- Three kinds of errors, three ways; what error objects say.
+local t = ...
+local wasm, test, eq = t.wasm, t.test, t.eq
+
+test("the outside world returns nil, err", function()
+  local m, err = wasm.load "not a module"
+  eq(m, nil)
+  eq(wasm.type(err), "error")
+  eq(err.kind, "malformed")
+  eq(type(err.message), "string")
+  eq(err.line, 1)
+  m, err = wasm.load "(module (func (result i32)))"
+  eq(m, nil)
+  eq(err.kind, "invalid")
+  m, err = wasm.load "\0asm\1\0\0\0\1"
+  eq(m, nil)
+  eq(err.kind, "malformed")
+  eq(type(err.offset), "number")
+  m, err = wasm.load "\0asm\13\0\1\0"
+  eq(m, nil)
+  eq(err.kind, "unsupported")
+  eq(err.message:find("component") ~= nil, true)
+  eq(wasm.type(wasm.load ""), "module") -- the text format allows it
+end)
+
+test("loadfile", function()
+  local m, err = wasm.loadfile "/nonexistent/x.wasm"
+  eq(m, nil)
+  eq(err.kind, "io")
+  eq(err.file, "/nonexistent/x.wasm")
+end)
+
+test("features can be switched off", function()
+  local source = "(module (func (param v128)))"
+  eq(wasm.validate(source), true)
+  local m, err = wasm.load(source, {features = {simd = false}})
+  eq(m, nil)
+  eq(err.kind == "invalid" or err.kind == "malformed" or err.kind == "unsupported", true)
+  wasm.config {features = {simd = false}}
+  eq(wasm.load(source), nil)
+  eq(wasm.type(wasm.load(source, {features = {simd = true}})), "module")
+  wasm.config {features = {}}
+  eq(wasm.type(wasm.load(source)), "module")
+end)
+
+test("validate", function()
+  eq(wasm.validate "(module)", true)
+  local ok, err = wasm.validate "(module (func (i32.add)))"
+  eq(ok, nil)
+  eq(err.kind, "invalid")
+end)
+
+test("traps are objects with frames", function()
+  local e = t.exports [[(module $m (memory 1)
+    (func $inner (param i32) (result i32) (i32.load (local.get 0)))
+    (func (export "outer") (param i32) (result i32) (call $inner (local.get 0))))]]
+  local err = t.traps("trap", "out of bounds memory access", e.outer, -1)
+  eq(err.message:find("out of bounds memory access", 1, true) ~= nil, true)
+  eq(#err.frames, 2)
+  eq(err.frames[1].func, "inner")
+  eq(err.frames[1].module, "m")
+  eq(err.frames[1].index, 0)
+  eq(err.frames[2].index, 1)
+  eq(type(err.frames[1].offset), "number")
+  eq(err.frames, err.frames)
+  local text = tostring(err)
+  eq(text:find("inner", 1, true) ~= nil, true)
+  eq(text:sub(1, #err.message), err.message)
+  eq(err.nonsense, nil)
+  eq(err[1], nil)
+end)
+
+test("trap texts", function()
+  local e = t.exports [[(module (memory 1) (table 1 funcref) (type $t (func))
+    (func (export "unreachable") (unreachable))
+    (func (export "div") (param i32 i32) (result i32) (i32.div_s (local.get 0) (local.get 1)))
+    (func (export "trunc") (param f64) (result i32) (i32.trunc_f64_s (local.get 0)))
+    (func (export "indirect") (param i32) (call_indirect (type $t) (local.get 0)))
+    (func $r (export "recurse") (call $r)))]]
+  t.traps("trap", "unreachable", e.unreachable)
+  t.traps("trap", "integer divide by zero", e.div, 1, 0)
+  t.traps("trap", "integer overflow", e.div, -2147483648, -1)
+  t.traps("trap", "invalid conversion to integer", e.trunc, 0 / 0)
+  t.traps("trap", "uninitialized element", e.indirect, 0)
+  t.traps("trap", "undefined element", e.indirect, 1)
+  for _ = 1, 20 do t.traps("trap", "call stack exhausted", e.recurse) end
+  eq(e.div(6, 3), 2)
+end)
+
+test("wasm.trap", function()
+  local e = t.exports([[(module (import "e" "f" (func $f))
+    (func $mid (call $f)) (func (export "g") (call $mid)))]],
+    {e = {f = function() wasm.trap "no such luck" end}})
+  local err = t.traps("trap", "no such luck", e.g)
+  eq(err.message, "no such luck")
+  eq(err.frames[1].func, "mid")
+  eq(pcall(wasm.trap, "x"), false)
+end)
+
+test("a value that a host closure raises stays the same", function()
+  local value
+  local e = t.exports([[(module (import "e" "f" (func $f))
+    (func $mid (call $f)) (func (export "g") (call $mid)))]],
+    {e = {f = function() error(value, 0) end}})
+  for _, x in ipairs {"text", 5, true, {}, print, io.stdout, 2.5} do
+    value = x
+    local ok, err = pcall(e.g)
+    eq(ok, false)
+    eq(err, x)
+  end
+  value = nil
+  eq(select("#", pcall(e.g)), 2)
+  eq(select(2, pcall(e.g)), nil)
+end)
+
+test("errors cross nested guests and leave them usable", function()
+  local depth, e = 0, nil
+  e = t.exports([[(module (import "e" "f" (func $f (param i32) (result i32)))
+    (func (export "g") (param i32) (result i32)
+      (i32.add (call $f (local.get 0)) (i32.const 1))))]],
+    {e = {f = function(n)
+      depth = depth + 1
+      if n == 0 then error {"bottom"} end
+      return e.g(n - 1)
+    end}})
+  local ok, err = pcall(e.g, 20)
+  eq(ok, false)
+  eq(err[1], "bottom")
+  eq(depth, 21)
+  ok, err = pcall(e.g, 0)
+  eq(err[1], "bottom")
+end)
+
+test("a closure may catch what its guest raises", function()
+  local e
+  e = t.exports([[(module (import "e" "f" (func $f (result i32)))
+    (func (export "g") (result i32) (call $f)) (func (export "trap") (unreachable)))]],
+    {e = {f = function()
+      local ok, err = pcall(e.trap)
+      return ok and 0 or err.code == "unreachable" and 1 or 2
+    end}})
+  for _ = 1, 1000 do eq(e.g(), 1) end
+end)
+
+test("a million errors leak no stack", function()
+  local e = t.exports([[(module (import "e" "f" (func $f)) (func $mid (call $f))
+    (func (export "g") (call $mid)))]], {e = {f = function() error "x" end}})
+  local g = e.g
+  for _ = 1, 200000 do pcall(g) end
+  local before = t.resident()
+  for _ = 1, 200000 do pcall(g) end
+  if before then eq(t.resident() - before < 4e6, true) end
+end)
+
+test("infinite recursion through Lua ends", function()
+  local e
+  e = t.exports([[(module (import "e" "f" (func $f)) (func (export "g") (call $f)))]],
+    {e = {f = function() e.g() end}})
+  for _ = 1, 3 do
+    local ok, err = pcall(e.g)
+    eq(ok, false)
+    eq(tostring(err):find("stack") ~= nil or tostring(err):find("exhausted") ~= nil, true)
+  end
+end)
+
+test("errors as strings", function()
+  local e = t.exports [[(module (func (export "f") (unreachable)))]]
+  wasm.config {errors = "string"}
+  local ok, err = pcall(e.f)
+  wasm.config {errors = "object"}
+  eq(ok, false)
+  eq(type(err), "string")
+  eq(err:find("^unreachable") ~= nil, true)
+  t.traps("trap", "unreachable", e.f)
+end)
+
+test("error objects are not written to, and have a type", function()
+  local _, err = wasm.load "("
+  eq(wasm.type(err), "error")
+  eq(pcall(function() err.kind = "x" end), false)
+end)
+
+test("exceptions made by Lua", function()
+  local tag = wasm.tag("i32", "f64")
+  eq(wasm.type(tag), "tag")
+  eq(wasm.signature(tag):find("i32 f64", 1, true) ~= nil, true)
+  local e = wasm.exception(tag, 1, 2)
+  eq(wasm.type(e), "exception")
+  eq(e.tag, tag)
+  eq(e[1], 1)
+  eq(e[2], 2.0)
+  eq(e.kind, "exception")
+  t.misuse("bad argument #2 to 'exception' (i32 expected, got string)", wasm.exception, tag, "x",
+           1)
+  t.misuse("bad argument #3 to 'exception'", wasm.exception, tag, 1)
+  eq(wasm.type(wasm.luaerror), "tag")
+end)

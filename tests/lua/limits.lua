@@ -1,0 +1,193 @@
+-- Memory, fuel, timeout, stack, on_limit, interrupt, hooks.
+local t = ...
+local wasm, test, eq = t.wasm, t.test, t.eq
+
+local spin = [[(module (func (export "spin") (loop $l (br $l)))
+  (func (export "count") (param i32) (result i32) (local $i i32)
+    (loop $l (local.set $i (i32.add (local.get $i) (i32.const 1)))
+      (br_if $l (i32.lt_u (local.get $i) (local.get 0)))) (local.get $i)))]]
+
+local function fuel_of(i)
+  return tonumber(tostring(i:usage().fuel))
+end
+
+test("fuel", function()
+  local i = assert(wasm.instantiate(spin, nil, {fuel = 10000}))
+  t.traps("limit", "fuel", i.exports.spin)
+  eq(fuel_of(i), 0)
+  t.traps("limit", "fuel", i.exports.count, 10)
+  i:refuel(1000)
+  eq(i.exports.count(10), 10)
+  eq(fuel_of(i) < 1000, true)
+  t.misuse("bad argument #1 to 'refuel' (count expected", i.refuel, i, -1)
+end)
+
+test("fuel is deterministic", function()
+  local left
+  for _ = 1, 3 do
+    local i = assert(wasm.instantiate(spin, nil, {fuel = 100000}))
+    i.exports.count(1000)
+    left = left or fuel_of(i)
+    eq(fuel_of(i), left)
+  end
+end)
+
+test("zero fuel", function()
+  local i = assert(wasm.instantiate(spin, nil, {fuel = 0}))
+  t.traps("limit", "fuel", i.exports.count, 1)
+end)
+
+test("timeout", function()
+  local i = assert(wasm.instantiate(spin, nil, {timeout = 0.05}))
+  t.traps("limit", "timeout", i.exports.spin)
+  eq(i.exports.count(10), 10)
+  t.traps("limit", "timeout", i.exports.spin)
+end)
+
+test("memory", function()
+  local source = [[(module (memory (export "m") 1)
+    (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0))))]]
+  local i = assert(wasm.instantiate(source, nil, {memory = 4 * 65536}))
+  eq(i.exports.grow(3), 1)
+  eq(i.exports.grow(1), -1)
+  local none, err = wasm.instantiate(source, nil, {memory = 1000})
+  eq(none, nil)
+  eq(err.kind, "limit")
+  eq(err.code, "memory")
+end)
+
+test("stack", function()
+  local source = [[(module (func $f (export "f") (param i32) (result i32)
+    (if (result i32) (local.get 0)
+      (then (i32.add (call $f (i32.sub (local.get 0) (i32.const 1))) (i32.const 1)))
+      (else (i32.const 0)))))]]
+  local small = assert(wasm.instantiate(source, nil, {stack = 20000}))
+  eq(small.exports.f(10), 10)
+  t.traps("trap", "call stack exhausted", small.exports.f, 20000)
+  eq(small.exports.f(10), 10)
+  local large = assert(wasm.instantiate(source, nil, {stack = 64 * 1048576}))
+  eq(large.exports.f(100000), 100000)
+end)
+
+test("on_limit yields at fuel", function()
+  local i = assert(wasm.instantiate(spin, nil, {fuel = 1000, on_limit = "yield"}))
+  local co = coroutine.create(i.exports.count)
+  local resumed, args = 0, t.pack(coroutine.resume(co, 100000))
+  while coroutine.status(co) == "suspended" do
+    t.eqs(args, {true, wasm.limit, "fuel", i})
+    resumed = resumed + 1
+    args = t.pack(coroutine.resume(co))
+  end
+  t.eqs(args, {true, 100000})
+  eq(resumed > 10, true)
+end)
+
+test("on_limit: what resume passes", function()
+  local i = assert(wasm.instantiate(spin, nil, {fuel = 1000, on_limit = "yield"}))
+  local co = coroutine.create(i.exports.count)
+  coroutine.resume(co, 100000)
+  local ok, r = coroutine.resume(co, 10000000)
+  eq(ok, true)
+  eq(r, 100000)
+  i = assert(wasm.instantiate(spin, nil, {fuel = 1000, on_limit = "yield"}))
+  co = coroutine.create(i.exports.spin)
+  coroutine.resume(co)
+  local err
+  ok, err = coroutine.resume(co, false)
+  eq(ok, false)
+  eq(err.kind, "limit")
+  eq(err.code, "fuel")
+  i:refuel(1000)
+  eq(i.exports.count(1), 1)
+  co = coroutine.create(i.exports.spin)
+  coroutine.resume(co)
+  ok, err = coroutine.resume(co, "more")
+  eq(ok, false)
+  eq(err:find("bad value to resume at a fuel limit", 1, true) ~= nil, true)
+end)
+
+test("on_limit raises where nothing can yield", function()
+  local i = assert(wasm.instantiate(spin, nil, {fuel = 1000, on_limit = "yield"}))
+  if coroutine.isyieldable and coroutine.isyieldable() then return end
+  t.traps("limit", "fuel", i.exports.spin)
+end)
+
+test("on_limit yields at timeouts", function()
+  local i = assert(wasm.instantiate(spin, nil, {timeout = 0.03, on_limit = "yield"}))
+  local co = coroutine.create(i.exports.spin)
+  for _ = 1, 3 do
+    t.eqs(t.pack(coroutine.resume(co)), {true, wasm.limit, "timeout", i})
+  end
+  t.eqs(t.pack(coroutine.resume(co, 0.05)), {true, wasm.limit, "timeout", i})
+  local ok, err = coroutine.resume(co, false)
+  eq(ok, false)
+  eq(err.code, "timeout")
+  eq(tostring(wasm.limit), "wasm.limit")
+end)
+
+test("suspended time does not count", function()
+  local i = assert(wasm.instantiate([[(module (import "e" "y" (func $y))
+    (func (export "f") (param i32) (result i32) (local $i i32) (call $y)
+      (loop $l (local.set $i (i32.add (local.get $i) (i32.const 1)))
+        (br_if $l (i32.lt_u (local.get $i) (local.get 0)))) (local.get $i)))]],
+    {e = {y = coroutine.yield}}, {timeout = 0.2}))
+  local co = coroutine.create(i.exports.f)
+  coroutine.resume(co, 3000000)
+  local clock = os.clock()
+  while os.clock() - clock < 0.4 do end
+  local ok, r = coroutine.resume(co)
+  eq(ok, true)
+  eq(r, 3000000)
+end)
+
+test("the timeout holds for nested calls in a coroutine", function()
+  local e
+  local i = assert(wasm.instantiate([[(module (import "e" "f" (func $f))
+    (func (export "g") (call $f)) (func (export "spin") (loop $l (br $l))))]],
+    {e = {f = function()
+      coroutine.yield()
+      e.spin()
+    end}}, {timeout = 0.05}))
+  e = i.exports
+  local co = coroutine.create(e.g)
+  coroutine.resume(co)
+  local ok, err = coroutine.resume(co)
+  eq(ok, false)
+  eq(err.code, "timeout")
+end)
+
+test("interrupt from a host closure", function()
+  local i
+  i = assert(wasm.instantiate([[(module (import "e" "f" (func $f))
+    (func (export "g") (call $f) (loop $l (br $l))))]], {e = {f = function() i:interrupt() end}}))
+  t.traps("limit", "interrupt", i.exports.g)
+end)
+
+test("count hooks run while a guest loops", function()
+  local i = assert(wasm.instantiate(spin))
+  local n = 0
+  debug.sethook(function()
+    n = n + 1
+    if n == 3 then
+      debug.sethook()
+      error("stopped by the hook", 0)
+    end
+  end, "", 1000)
+  local ok, err = pcall(i.exports.spin)
+  debug.sethook()
+  eq(ok, false)
+  eq(err, "stopped by the hook")
+  eq(i.exports.count(5), 5)
+end)
+
+test("a hook interrupts", function()
+  local i = assert(wasm.instantiate(spin))
+  debug.sethook(function()
+    debug.sethook()
+    i:interrupt()
+  end, "", 1000)
+  local ok, err = pcall(i.exports.spin)
+  debug.sethook()
+  eq(ok, false)
+  eq(err.code, "interrupt")
+end)
