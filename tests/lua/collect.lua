@@ -46,7 +46,11 @@ test("plugins that share a function, a memory and a global are freed one by one"
   eq(count(), 1000)
   for k = 1, 1000, 2 do plugins[k] = nil end
   eq(count(), 500)
-  for _, plugin in pairs(plugins) do plugin.exports.run() end
+  -- In a function of its own: LuaJIT keeps what lies in stale slots of a loop.
+  local function run_all()
+    for _, plugin in pairs(plugins) do plugin.exports.run() end
+  end
+  run_all()
   plugins = nil
   eq(count(), 0)
 end)

@@ -33,7 +33,7 @@ end)
 test("i64 in and out", function()
   local id = identity "i64"
   for _, x in ipairs {0, 1, -1, 2 ^ 31, 2 ^ 52, -2 ^ 52} do
-    eq(tostring(id(x)), ("%.0f"):format(x))
+    eq(id(x) == x, true)
   end
   eq(tostring(id "9223372036854775807"):gsub("LL", ""), "9223372036854775807")
   eq(tostring(id "-9223372036854775808"):gsub("LL", ""), "-9223372036854775808")
@@ -103,7 +103,7 @@ test("f32 and f64", function()
   eq(f32(1e300), 1 / 0)
   eq(f64(-1 / 0), -1 / 0)
   eq(f64(0 / 0), 0 / 0)
-  eq(1 / f64(-0.0), -1 / 0)
+  eq(1 / f64(-1 / (1 / 0)), -1 / 0) -- minus zero
   if t.has_integers then
     eq(tostring(f64(3)), "3.0")
     eq(math.type(f32(3)), "float")
@@ -126,7 +126,7 @@ end)
 
 test("externref: the same value in, the same out", function()
   local id = identity "externref"
-  local values = {1, -5, 1.5, "x", "", true, false, {}, print, coroutine.create(print), io.stdout,
+  local values = {1, -5, 1.5, "x", "", true, false, {}, print, coroutine.create(function() end), io.stdout,
                   2 ^ 60}
   for i = 1, #values do eq(id(values[i]), values[i]) end
   eq(id(nil), nil)
