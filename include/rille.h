@@ -76,6 +76,8 @@ RILLE_API const char *rille_error_func(
     const rille_Error *error); /* function's name or index, or "" */
 RILLE_API size_t rille_error_frames(const rille_Error *error,
                                     const rille_Frame **frames); /* innermost first */
+/* For hosts that report failures of their own; NULL when there is no memory. */
+RILLE_API rille_Error *rille_new_error(rille_ErrorKind kind, const char *message);
 RILLE_API void rille_free_error(rille_Error *error);
 
 /* ---- Values and types -------------------------------------------------------------------------
@@ -618,11 +620,17 @@ RILLE_API const char *rille_wasi_output(const rille_Wasi *wasi, int fd, size_t *
 RILLE_API int rille_wasi_host_fd(const rille_Wasi *wasi, uint32_t fd);
 RILLE_API size_t rille_wasi_open_fds(const rille_Wasi *wasi);
 
+/* How far a call has come that is tried again: zeros for a new one. */
+typedef struct rille_WasiProgress {
+  uint64_t started_ns; /* by the context's monotonic clock */
+  uint64_t slept_ns;
+  uint64_t n_done; /* bytes */
+} rille_WasiProgress;
 /* One try at a call, for a host that waits by itself: the arguments of the function are slots[0]
- * on. False: it would wait, for *wait (borrowed until the next try); *started, 0 at first, is to be
- * passed again. True: *status and slots[0] are what the host function is to return. */
-RILLE_API bool rille_wasi_try(rille_Wasi *wasi, rille_Activation *activation, const char *module,
-                              size_t index, rille_Slot *slots, uint64_t *started,
+ * on, which keep them until it is over. False: it would wait, for *wait (borrowed until the next
+ * try). True: *status and slots[0] are what the host function is to return. */
+RILLE_API bool rille_wasi_try(rille_Wasi *wasi, rille_Activation *activation, bool is_unstable,
+                              size_t index, rille_Slot *slots, rille_WasiProgress *progress,
                               rille_WasiWait *wait, rille_Status *status);
 /* May the function ask a hook that is set in `hooks`? */
 RILLE_API bool rille_wasi_asks(const rille_WasiHooks *hooks, size_t index);

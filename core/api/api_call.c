@@ -60,6 +60,16 @@ void rille_add_time(rille_Activation *activation, uint64_t ns) {
   limits_add_time(act_of(activation), ns);
 }
 
+rille_Instance *rille_caller(const rille_Activation *activation) {
+  const Act *act = act_of(activation);
+  const Instance *entered = act->func->instance;
+  return entered != NULL && act->frames != NULL ? instance_handle(entered->ops->caller(act)) : NULL;
+}
+
+rille_Status rille_look_up(rille_Activation *activation) {
+  return (rille_Status)limits_look_in_host(act_of(activation));
+}
+
 rille_Status rille_trap(rille_Activation *activation, const char *message) {
   return (rille_Status)trap_by_host(act_of(activation), message);
 }

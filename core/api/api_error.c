@@ -65,6 +65,12 @@ bool api_fail_text(rille_Error **out, ErrorKind kind, const char *format, ...) {
   return api_fail(out, &error);
 }
 
+rille_Error *rille_new_error(rille_ErrorKind kind, const char *message) {
+  rille_Error *error = NULL;
+  api_fail_text(&error, (ErrorKind)kind, "%s", message);
+  return error;
+}
+
 bool api_fail_memory(rille_Error **out) {
   if (out != NULL) *out = &no_memory;
   return false;

@@ -22,6 +22,10 @@ void rille_free_engine(rille_Engine *engine) {
   if (engine != NULL) engine_release(engine_of(engine));
 }
 
+void *rille_engine_resize(rille_Engine *engine, void *ptr, size_t old_size, size_t new_size) {
+  return alloc_resize(&engine_of(engine)->alloc, ptr, old_size, new_size);
+}
+
 size_t rille_engine_bytes(const rille_Engine *engine) {
   return atomic_load_explicit(&engine_of(engine)->alloc.used, memory_order_relaxed);
 }
