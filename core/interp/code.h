@@ -56,19 +56,19 @@ typedef struct Position {
 } Position;
 
 /* What one clause of a try catches, in the code [from, end). When it catches, it writes what it is
- * made of to slots from `slot` on and goes to `target`. Clauses stand in the order in which they are
- * asked: inner blocks first. */
+ * made of to slots from `slot` on and goes to `target`. Clauses stand in the order in which they
+ * are asked: inner blocks first. */
 typedef enum CatchWhat {
-  CATCHES_ALL = 1,    /* whatever the tag */
-  CATCHES_VALUES = 2, /* writes the values */
-  CATCHES_REF = 4,    /* writes the exception behind them */
-  CATCHES_FIRST = 8,  /* writes the exception before them */
+  CATCHES_ALL = 1,     /* whatever the tag */
+  CATCHES_VALUES = 2,  /* writes the values */
+  CATCHES_REF = 4,     /* writes the exception behind them */
+  CATCHES_FIRST = 8,   /* writes the exception before them */
   CATCHES_NOTHING = 16 /* delegates: clauses of blocks deeper than `level` are passed over */
 } CatchWhat;
 typedef struct Catch {
   uint32_t from, end, target;
   uint32_t tag;
-  uint32_t level;     /* of the block, outermost 0; of a delegate, of what it delegates to */
+  uint32_t level; /* of the block, outermost 0; of a delegate, of what it delegates to */
   uint32_t own_level;
   uint16_t slot;
   uint8_t what;

@@ -28,10 +28,10 @@ typedef enum ValWhere { IN_SLOT, IN_LOCAL, IN_CONST } ValWhere;
 
 /* A value on the operand stack. */
 typedef struct Val {
-  uint8_t class; /* ValClass */
-  uint8_t where; /* ValWhere */
-  uint32_t home; /* its own slot */
-  uint32_t slot; /* where it is: its home or the local's slot */
+  uint8_t class;         /* ValClass */
+  uint8_t where;         /* ValWhere */
+  uint32_t home;         /* its own slot */
+  uint32_t slot;         /* where it is: its home or the local's slot */
   uint32_t local, older; /* IN_LOCAL: which, and the next older entry that reads it */
   uint64_t bits;         /* IN_CONST */
 } Val;
@@ -72,7 +72,7 @@ typedef struct Last {
 } Last;
 
 typedef struct Ctl {
-  uint8_t kind; /* CTL_... */
+  uint8_t kind;    /* CTL_... */
   bool has_label;  /* something branches to its end */
   uint32_t height; /* operand stack below its parameters */
   uint32_t base;   /* slot of the first parameter or result */
@@ -136,7 +136,7 @@ void put32(Translator *t, uint32_t at, uint32_t x);
 void put64(Translator *t, uint32_t at, uint64_t x);
 void put_pointer(Translator *t, uint32_t at, const void *pointer);
 void put_bytes(Translator *t, uint32_t at, const void *bytes, size_t size);
-void emit_position(Translator *t); /* the next instruction can trap or calls */
+void emit_position(Translator *t);  /* the next instruction can trap or calls */
 void emit_take_back(Translator *t); /* removes the last instruction, which is fusable */
 void emit_barrier(Translator *t);   /* a label: nothing before it can be changed by what follows */
 

@@ -70,10 +70,10 @@ struct Run {
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 #endif
 
-#define PARAMS                                                                              \
+#define PARAMS                                                                                   \
   const uint8_t *pc, Slot *fp, uint8_t *mem, uint64_t mem_size, uint64_t acc, Run *run, float f, \
       double d
-#define ARGS pc, fp, mem, mem_size, acc, run, f, d
+#define ARGS          pc, fp, mem, mem_size, acc, run, f, d
 
 #define HANDLER(name) RunStatus h_##name(PARAMS)
 
@@ -84,18 +84,18 @@ struct Run {
 #define RUN_CONTINUE ((RunStatus)-1) /* to the loop: go on with the state in the Run */
 
 #if HAS_TAIL_CALLS
-#define DISPATCH()                          \
-  do {                                      \
+#define DISPATCH()                                       \
+  do {                                                   \
     Handler *next = *(Handler *const *)(const void *)pc; \
-    TAIL return next(ARGS);                 \
+    TAIL return next(ARGS);                              \
   } while (0)
 #else
-#define DISPATCH()                                         \
-  do {                                                     \
-    run->pc = pc, run->fp = fp;                            \
-    run->mem = mem, run->mem_size = mem_size;              \
-    run->acc = acc, run->f = f, run->d = d;                \
-    return RUN_CONTINUE;                                   \
+#define DISPATCH()                            \
+  do {                                        \
+    run->pc = pc, run->fp = fp;               \
+    run->mem = mem, run->mem_size = mem_size; \
+    run->acc = acc, run->f = f, run->d = d;   \
+    return RUN_CONTINUE;                      \
   } while (0)
 #endif
 #define NEXT(size) \
@@ -105,9 +105,9 @@ struct Run {
   } while (0)
 
 /* Operands at a byte of the instruction */
-#define U16(at) load_u16(pc + (at))
-#define U32(at) load_u32(pc + (at))
-#define U64(at) load_u64(pc + (at))
+#define U16(at)  load_u16(pc + (at))
+#define U32(at)  load_u32(pc + (at))
+#define U64(at)  load_u64(pc + (at))
 #define SLOT(at) fp[U16(at)]
 static FORCE_INLINE const void *load_pointer(const uint8_t *at) {
   const void *pointer;
@@ -145,19 +145,19 @@ static FORCE_INLINE void store_v128(void *at, V128 x) {
 
 /* A value of a type: from a slot, from its accumulator, from an immediate. 32-bit immediates are at
  * byte 12, 64-bit ones at byte 16, behind the first two cells. */
-#define S_i32(at) ((uint32_t)SLOT(at))
-#define S_i64(at) SLOT(at)
-#define S_f32(at) load_f32(&SLOT(at))
-#define S_f64(at) load_f64(&SLOT(at))
-#define S_v128(at) load_v128(&SLOT(at))
-#define A_i32 ((uint32_t)acc)
-#define A_i64 acc
-#define A_f32 f
-#define A_f64 d
-#define IMM_i32 U32(12)
-#define IMM_i64 U64(16)
-#define IMM_f32 load_f32(pc + 12)
-#define IMM_f64 load_f64(pc + 16)
+#define S_i32(at)    ((uint32_t)SLOT(at))
+#define S_i64(at)    SLOT(at)
+#define S_f32(at)    load_f32(&SLOT(at))
+#define S_f64(at)    load_f64(&SLOT(at))
+#define S_v128(at)   load_v128(&SLOT(at))
+#define A_i32        ((uint32_t)acc)
+#define A_i64        acc
+#define A_f32        f
+#define A_f64        d
+#define IMM_i32      U32(12)
+#define IMM_i64      U64(16)
+#define IMM_f32      load_f32(pc + 12)
+#define IMM_f64      load_f64(pc + 16)
 #define IMM_SIZE_i32 16
 #define IMM_SIZE_i64 24
 #define IMM_SIZE_f32 16
@@ -165,14 +165,14 @@ static FORCE_INLINE void store_v128(void *at, V128 x) {
 
 /* Results: SET_t into the accumulator, WRITE_t from there into the slot of byte 8. An i32 is
  * always written as 64 bits, so that any later read finds it in one store. */
-#define SET_i32(x) acc = widen_u32((uint32_t)(x))
-#define SET_i64(x) acc = (uint64_t)(x)
-#define SET_f32(x) f = (x)
-#define SET_f64(x) d = (x)
-#define WRITE_i32() SLOT(8) = acc
-#define WRITE_i64() SLOT(8) = acc
-#define WRITE_f32() store_f32(&SLOT(8), f)
-#define WRITE_f64() store_f64(&SLOT(8), d)
+#define SET_i32(x)    acc = widen_u32((uint32_t)(x))
+#define SET_i64(x)    acc = (uint64_t)(x)
+#define SET_f32(x)    f = (x)
+#define SET_f64(x)    d = (x)
+#define WRITE_i32()   SLOT(8) = acc
+#define WRITE_i64()   SLOT(8) = acc
+#define WRITE_f32()   store_f32(&SLOT(8), f)
+#define WRITE_f64()   store_f64(&SLOT(8), d)
 #define WRITE_v128(x) store_v128(&SLOT(8), x)
 
 /* Ends the run with the Trap in acc; pc is at the instruction. */
@@ -183,9 +183,9 @@ Handler interp_memory_bounds;
 /* A backward branch or call that saw the poll flag; pc is where to go on. */
 Handler interp_poll;
 
-#define CHECK_TRAP(trap)                                                \
-  do {                                                                  \
-    Trap why = (trap);                                                  \
+#define CHECK_TRAP(trap)                                        \
+  do {                                                          \
+    Trap why = (trap);                                          \
     if (UNLIKELY(why != TRAP_NONE)) LEAVE_TO(interp_trap, why); \
   } while (0)
 
@@ -217,12 +217,12 @@ static FORCE_INLINE uint64_t memory_size_now(const Memory *memory) {
 }
 
 /* Reads memory 0 of the running instance into the handler's registers. */
-#define RELOAD_MEMORY()                                                                  \
-  do {                                                                                   \
-    const Memory *memory0_ =                                                             \
-        run->instance->module->n_memories != 0 ? run->instance->memories[0] : NULL;      \
-    mem = memory0_ ? memory0_->base : NULL;                                              \
-    mem_size = memory0_ ? memory_size_now(memory0_) : 0;                                 \
+#define RELOAD_MEMORY()                                                             \
+  do {                                                                              \
+    const Memory *memory0_ =                                                        \
+        run->instance->module->n_memories != 0 ? run->instance->memories[0] : NULL; \
+    mem = memory0_ ? memory0_->base : NULL;                                         \
+    mem_size = memory0_ ? memory_size_now(memory0_) : 0;                            \
   } while (0)
 
 #endif

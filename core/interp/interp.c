@@ -99,7 +99,8 @@ static RunStatus run_function(Act *act) {
   if (room < MAX(ops->frame_bytes, (code->n_param_slots + 8) * sizeof(Slot)))
     return run_trap(act, TRAP_STACK_EXHAUSTED);
   act->slots[code->n_param_slots] = (Slot)(uintptr_t)run_exit_address();
-  const Memory *memory = func->instance->module->n_memories != 0 ? func->instance->memories[0] : NULL;
+  const Memory *memory =
+      func->instance->module->n_memories != 0 ? func->instance->memories[0] : NULL;
   return enter(ops->bytes, act->slots, memory ? memory->base : NULL,
                memory ? memory_size_now(memory) : 0, (uint64_t)(uintptr_t)code, &run, 0, 0);
 }
@@ -151,8 +152,7 @@ static uint32_t backtrace(const Act *act, FrameInfo *out, uint32_t room) {
   const Ops *ops = interp_find_ops(instance, pc);
   uint32_t n = 0;
   while (ops) {
-    if (n < room)
-      out[n] = (FrameInfo){instance->module, ops->code->index, position_of(ops, pc)};
+    if (n < room) out[n] = (FrameInfo){instance->module, ops->code->index, position_of(ops, pc)};
     n++;
     const uint8_t *to = (const uint8_t *)(uintptr_t)fp[ops->code->n_param_slots];
     if (run_is_instance_return(to)) {

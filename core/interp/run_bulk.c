@@ -28,8 +28,8 @@ HANDLER(MEMORY_GROW) {
   NEXT(16);
 }
 HANDLER(MEMORY_COPY) {
-  CHECK_TRAP(memory_copy(MEMORY(16), MEMORY(20), number(pc, fp, 0), number(pc, fp, 1),
-                         number(pc, fp, 2)));
+  CHECK_TRAP(
+      memory_copy(MEMORY(16), MEMORY(20), number(pc, fp, 0), number(pc, fp, 1), number(pc, fp, 2)));
   NEXT(24);
 }
 HANDLER(MEMORY_FILL) {
@@ -75,8 +75,8 @@ HANDLER(TABLE_FILL) {
   NEXT(24);
 }
 HANDLER(TABLE_COPY) {
-  CHECK_TRAP(table_copy(TABLE(16), TABLE(20), number(pc, fp, 0), number(pc, fp, 1),
-                        number(pc, fp, 2)));
+  CHECK_TRAP(
+      table_copy(TABLE(16), TABLE(20), number(pc, fp, 0), number(pc, fp, 1), number(pc, fp, 2)));
   NEXT(24);
 }
 HANDLER(TABLE_INIT) {
@@ -123,11 +123,11 @@ HANDLER(I31_GET_U) {
 }
 
 /* Wide arithmetic: two results in neighbouring slots. */
-#define WIDE_ROW(name, size, expr)            \
-  HANDLER(name) {                             \
-    Wide r = expr;                            \
-    SLOT(8) = r.low, (&SLOT(8))[1] = r.high;  \
-    NEXT(size);                               \
+#define WIDE_ROW(name, size, expr)           \
+  HANDLER(name) {                            \
+    Wide r = expr;                           \
+    SLOT(8) = r.low, (&SLOT(8))[1] = r.high; \
+    NEXT(size);                              \
   }
 #define WIDE_AT(low, high) ((Wide){SLOT(low), SLOT(high)})
 WIDE_ROW(I64_ADD128, 24, wide_add(WIDE_AT(10, 12), WIDE_AT(14, 16)))

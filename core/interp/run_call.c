@@ -49,20 +49,20 @@ void run_set_instance(Run *run, Instance *instance) {
 }
 
 /* The call instruction's tail, given the address behind it. */
-#define TAIL_OF(pc)                 ((const CallTail *)(const void *)(pc)-1)
-#define TO_SLOT(address)            ((Slot)(uintptr_t)(address))
-#define TO_CODE(slot)               ((const uint8_t *)(uintptr_t)(slot))
-#define HAS_ROOM(at, bytes)         ((size_t)((char *)run->value_end - (char *)(at)) >= (bytes))
+#define TAIL_OF(pc)         ((const CallTail *)(const void *)(pc)-1)
+#define TO_SLOT(address)    ((Slot)(uintptr_t)(address))
+#define TO_CODE(slot)       ((const uint8_t *)(uintptr_t)(slot))
+#define HAS_ROOM(at, bytes) ((size_t)((char *)run->value_end - (char *)(at)) >= (bytes))
 /* Instances of one store may use different engines, but calls between these have no bridge. */
-#define CHECK_ENGINE(func)                                                  \
-  if (UNLIKELY((func)->instance->ops != run->instance->ops)) {              \
-    say_other_engine(run->act);                                             \
-    LEAVE_TO(interp_trap, TRAP_HOST);                                       \
+#define CHECK_ENGINE(func)                                     \
+  if (UNLIKELY((func)->instance->ops != run->instance->ops)) { \
+    say_other_engine(run->act);                                \
+    LEAVE_TO(interp_trap, TRAP_HOST);                          \
   }
-#define LOAD_RESULTS()                                        \
-  do {                                                        \
-    acc = fp_results[0];                                      \
-    f = load_f32(fp_results), d = load_f64(fp_results);       \
+#define LOAD_RESULTS()                                  \
+  do {                                                  \
+    acc = fp_results[0];                                \
+    f = load_f32(fp_results), d = load_f64(fp_results); \
   } while (0)
 
 static COLD void say_other_engine(Act *act) {
@@ -77,8 +77,7 @@ RunStatus interp_trap(PARAMS) {
 }
 
 RunStatus interp_memory_bounds(PARAMS) {
-  const Memory *memory =
-      run->instance->module->n_memories != 0 ? run->instance->memories[0] : NULL;
+  const Memory *memory = run->instance->module->n_memories != 0 ? run->instance->memories[0] : NULL;
   if (memory && (memory_size_now(memory) != mem_size || memory->base != mem)) {
     RELOAD_MEMORY();
     DISPATCH();
@@ -252,30 +251,31 @@ static RunStatus call_any(PARAMS) {
   LEAVE_TO(call_across, acc);
 }
 
-/* The common case: the same instance, room, nobody asks to look up. A direct call names the Code. */
-#define CALL_INSIDE(called, ops_, size)                                                  \
-  do {                                                                                   \
-    const Code *callee_code = (called);                                                  \
-    const Ops *ops = (ops_);                                                             \
-    Slot *callee = fp + U16((size)-2);                                                   \
-    acc = (uint64_t)(uintptr_t)callee_code;                                              \
-    if (UNLIKELY(!HAS_ROOM(callee, ops->frame_bytes) || poll_wanted(run))) {             \
-      pc += (size);                                                                      \
-      TAIL return call_code(ARGS);                                                       \
-    }                                                                                    \
-    fp[U16((size)-4)] = TO_SLOT(pc + (size));                                           \
-    fp = callee, pc = ops->bytes;                                                        \
-    DISPATCH();                                                                          \
+/* The common case: the same instance, room, nobody asks to look up. A direct call names the Code.
+ */
+#define CALL_INSIDE(called, ops_, size)                                      \
+  do {                                                                       \
+    const Code *callee_code = (called);                                      \
+    const Ops *ops = (ops_);                                                 \
+    Slot *callee = fp + U16((size)-2);                                       \
+    acc = (uint64_t)(uintptr_t)callee_code;                                  \
+    if (UNLIKELY(!HAS_ROOM(callee, ops->frame_bytes) || poll_wanted(run))) { \
+      pc += (size);                                                          \
+      TAIL return call_code(ARGS);                                           \
+    }                                                                        \
+    fp[U16((size)-4)] = TO_SLOT(pc + (size));                                \
+    fp = callee, pc = ops->bytes;                                            \
+    DISPATCH();                                                              \
   } while (0)
-#define CALL_FUNC(func_, size)                                                           \
-  do {                                                                                   \
-    const Func *func = (func_);                                                          \
-    if (UNLIKELY(func->instance != run->instance)) {                                     \
-      pc += (size);                                                                      \
-      LEAVE_TO(call_any, (uintptr_t)func);                                               \
-    }                                                                                    \
-    const Code *code = func->code;                                                       \
-    CALL_INSIDE(code, code_ops(code, run->variant), size);                               \
+#define CALL_FUNC(func_, size)                             \
+  do {                                                     \
+    const Func *func = (func_);                            \
+    if (UNLIKELY(func->instance != run->instance)) {       \
+      pc += (size);                                        \
+      LEAVE_TO(call_any, (uintptr_t)func);                 \
+    }                                                      \
+    const Code *code = func->code;                         \
+    CALL_INSIDE(code, code_ops(code, run->variant), size); \
   } while (0)
 
 #define CALLED_CODE ((const Code *)load_pointer(pc + 8))
@@ -303,12 +303,12 @@ static FORCE_INLINE Trap table_func(const Table *table, uint64_t index, const Ty
   if (UNLIKELY(!func_has_type(*func, type))) return TRAP_INDIRECT_CALL_TYPE;
   return TRAP_NONE;
 }
-#define CALL_INDIRECT(index)                                                              \
-  do {                                                                                    \
-    const Func *called = NULL;                                                            \
-    CHECK_TRAP(table_func(run->instance->tables[U32(12)], (index), load_pointer(pc + 16), \
-                          &called));                                                      \
-    CALL_FUNC(called, 40);                                                                \
+#define CALL_INDIRECT(index)                                                                  \
+  do {                                                                                        \
+    const Func *called = NULL;                                                                \
+    CHECK_TRAP(                                                                               \
+        table_func(run->instance->tables[U32(12)], (index), load_pointer(pc + 16), &called)); \
+    CALL_FUNC(called, 40);                                                                    \
   } while (0)
 HANDLER(CALL_INDIRECT_S) {
   CALL_INDIRECT(S_i32(8));
@@ -322,10 +322,10 @@ HANDLER(CALL_INDIRECT_64) {
 
 /* Tail calls. pc is at the instruction: arguments' slot and number, where the return address is and
  * where it goes. */
-#define TAIL_ARGS      (&SLOT(8))
-#define TAIL_N_ARGS    U16(10)
-#define TAIL_RETURN    SLOT(12)
-#define TAIL_NEW_SLOT  U16(14)
+#define TAIL_ARGS     (&SLOT(8))
+#define TAIL_N_ARGS   U16(10)
+#define TAIL_RETURN   SLOT(12)
+#define TAIL_NEW_SLOT U16(14)
 
 /* Of the same instance; acc is the Code. */
 static RunStatus tail_code(PARAMS) {

@@ -1,8 +1,8 @@
 /* run_exceptions.c - throwing, and the search for the clause that catches.
  *
- * Entering a try does nothing. What is thrown walks up the frames by their return addresses, through
- * records of other instances too, and asks the clauses that stand behind each function's code. Traps,
- * exits and limits never come here.
+ * Entering a try does nothing. What is thrown walks up the frames by their return addresses,
+ * through records of other instances too, and asks the clauses that stand behind each function's
+ * code. Traps, exits and limits never come here.
  */
 #include "../runtime/gc.h"
 #include "run.h"
@@ -102,8 +102,7 @@ RunStatus interp_throw(PARAMS) {
 static NO_INLINE Exception *new_exception(Run *run, const uint8_t *pc, Slot *fp) {
   Tag *tag = run->instance->tags[U32(12)];
   size_t n = tag->type->n_param_slots * sizeof(Slot);
-  Exception *exception =
-      run_alloc(run, pc, fp, CODE_OPERAND, tag->type, sizeof(Exception) + n);
+  Exception *exception = run_alloc(run, pc, fp, CODE_OPERAND, tag->type, sizeof(Exception) + n);
   if (exception == NULL) return NULL;
   exception->tag = tag;
   exception->next = NULL;

@@ -9,8 +9,8 @@
 #include "../runtime/stores.h"
 #include "run.h"
 
-NO_INLINE void *run_alloc(Run *run, const uint8_t *pc, Slot *fp, const Code *code,
-                          const Type *type, uint64_t size) {
+NO_INLINE void *run_alloc(Run *run, const uint8_t *pc, Slot *fp, const Code *code, const Type *type,
+                          uint64_t size) {
   Act *act = run->act;
   const Ops *ops = code_ops_at(code, pc);
   interp_mark(run, pc, fp);
@@ -23,26 +23,26 @@ NO_INLINE void *run_alloc(Run *run, const uint8_t *pc, Slot *fp, const Code *cod
 }
 
 /* A handler that makes an object: `size` bytes of `type`, then `fill` with `object`. */
-#define ALLOCATING(name, length, check, type_, size_, fill)                           \
-  static RunStatus name##_slowly(PARAMS) {                                            \
-    const Type *type = (type_);                                                       \
+#define ALLOCATING(name, length, check, type_, size_, fill)                            \
+  static RunStatus name##_slowly(PARAMS) {                                             \
+    const Type *type = (type_);                                                        \
     void *object = run_alloc(run, pc, fp, load_pointer(pc + (length)-8), type, size_); \
-    if (object == NULL) return run->act->status;                                      \
-    fill;                                                                             \
-    SLOT(8) = gc_ref(object);                                                         \
-    RELOAD_MEMORY();                                                                  \
-    NEXT(length);                                                                     \
-  }                                                                                   \
-  HANDLER(name) {                                                                     \
-    check;                                                                            \
-    const Type *type = (type_);                                                       \
-    uint64_t size = (size_);                                                          \
-    if (UNLIKELY(size > GC_BLOCK)) TAIL return name##_slowly(ARGS);                   \
-    void *object = gc_try_alloc(run->instance, type, (size_t)size);                   \
-    if (UNLIKELY(object == NULL)) TAIL return name##_slowly(ARGS);                    \
-    fill;                                                                             \
-    SLOT(8) = gc_ref(object);                                                         \
-    NEXT(length);                                                                     \
+    if (object == NULL) return run->act->status;                                       \
+    fill;                                                                              \
+    SLOT(8) = gc_ref(object);                                                          \
+    RELOAD_MEMORY();                                                                   \
+    NEXT(length);                                                                      \
+  }                                                                                    \
+  HANDLER(name) {                                                                      \
+    check;                                                                             \
+    const Type *type = (type_);                                                        \
+    uint64_t size = (size_);                                                           \
+    if (UNLIKELY(size > GC_BLOCK)) TAIL return name##_slowly(ARGS);                    \
+    void *object = gc_try_alloc(run->instance, type, (size_t)size);                    \
+    if (UNLIKELY(object == NULL)) TAIL return name##_slowly(ARGS);                     \
+    fill;                                                                              \
+    SLOT(8) = gc_ref(object);                                                          \
+    NEXT(length);                                                                      \
   }
 #define TYPE_OPERAND ((const Type *)load_pointer(pc + 16))
 #define NO_CHECK     ((void)0)
@@ -101,46 +101,44 @@ HANDLER(ARRAY_COPY) {
   NEXT(24);
 }
 HANDLER(ARRAY_INIT_DATA) {
-  CHECK_TRAP(
-      array_init_data(run->instance, SLOT(8), S_i32(10), U32(16), S_i32(12), S_i32(14)));
+  CHECK_TRAP(array_init_data(run->instance, SLOT(8), S_i32(10), U32(16), S_i32(12), S_i32(14)));
   NEXT(24);
 }
 HANDLER(ARRAY_INIT_ELEM) {
-  CHECK_TRAP(
-      array_init_elem(run->instance, SLOT(8), S_i32(10), U32(16), S_i32(12), S_i32(14)));
+  CHECK_TRAP(array_init_elem(run->instance, SLOT(8), S_i32(10), U32(16), S_i32(12), S_i32(14)));
   NEXT(24);
 }
 
 /* Fields and elements. The offset at byte 12 counts from the start of the object. */
 #define FIELD(ref, at) ((uint8_t *)(uintptr_t)(ref) + U32(at))
-#define STRUCT_GET_ROW(name, t, load, from, tail)          \
-  HANDLER(STRUCT_GET_##name) {                             \
-    uint64_t ref = (from);                                 \
+#define STRUCT_GET_ROW(name, t, load, from, tail)           \
+  HANDLER(STRUCT_GET_##name) {                              \
+    uint64_t ref = (from);                                  \
     CHECK_TRAP(ref != 0 ? TRAP_NONE : TRAP_NULL_STRUCTURE); \
-    SET_##t(load(FIELD(ref, 12)));                         \
-    tail;                                                  \
-    NEXT(16);                                              \
+    SET_##t(load(FIELD(ref, 12)));                          \
+    tail;                                                   \
+    NEXT(16);                                               \
   }
-#define ARRAY_GET_ROW(name, t, load, size, tail)                              \
-  HANDLER(ARRAY_GET_##name) {                                                 \
-    uint64_t ref = SLOT(10), index = S_i32(12);                               \
-    CHECK_TRAP(ref != 0 ? TRAP_NONE : TRAP_NULL_ARRAY);                       \
-    const Array *array = gc_array(ref);                                       \
-    CHECK_TRAP(index < array->n ? TRAP_NONE : TRAP_ARRAY_BOUNDS);             \
-    SET_##t(load(gc_elements(array) + index * (size)));                       \
-    tail;                                                                     \
-    NEXT(16);                                                                 \
+#define ARRAY_GET_ROW(name, t, load, size, tail)                  \
+  HANDLER(ARRAY_GET_##name) {                                     \
+    uint64_t ref = SLOT(10), index = S_i32(12);                   \
+    CHECK_TRAP(ref != 0 ? TRAP_NONE : TRAP_NULL_ARRAY);           \
+    const Array *array = gc_array(ref);                           \
+    CHECK_TRAP(index < array->n ? TRAP_NONE : TRAP_ARRAY_BOUNDS); \
+    SET_##t(load(gc_elements(array) + index * (size)));           \
+    tail;                                                         \
+    NEXT(16);                                                     \
   }
 #define NO_WRITE ((void)0)
-#define GET_ROWS(name, t, load, size)                          \
-  STRUCT_GET_ROW(name##_S, t, load, SLOT(10), NO_WRITE)        \
-  STRUCT_GET_ROW(name##_S_W, t, load, SLOT(10), WRITE_##t())   \
-  STRUCT_GET_ROW(name##_A, t, load, acc, NO_WRITE)             \
-  STRUCT_GET_ROW(name##_A_W, t, load, acc, WRITE_##t())        \
-  ARRAY_GET_ROW(name, t, load, size, NO_WRITE)                 \
+#define GET_ROWS(name, t, load, size)                        \
+  STRUCT_GET_ROW(name##_S, t, load, SLOT(10), NO_WRITE)      \
+  STRUCT_GET_ROW(name##_S_W, t, load, SLOT(10), WRITE_##t()) \
+  STRUCT_GET_ROW(name##_A, t, load, acc, NO_WRITE)           \
+  STRUCT_GET_ROW(name##_A_W, t, load, acc, WRITE_##t())      \
+  ARRAY_GET_ROW(name, t, load, size, NO_WRITE)               \
   ARRAY_GET_ROW(name##_W, t, load, size, WRITE_##t())
-#define LOAD_I8_S(at)  (uint32_t)(int8_t)load_u8(at)
-#define LOAD_I16_S(at) (uint32_t)(int16_t)load_u16(at)
+#define LOAD_I8_S(at)  (uint32_t)(int8_t) load_u8(at)
+#define LOAD_I16_S(at) (uint32_t)(int16_t) load_u16(at)
 GET_ROWS(I8_S, i32, LOAD_I8_S, 1)
 GET_ROWS(I8_U, i32, load_u8, 1)
 GET_ROWS(I16_S, i32, LOAD_I16_S, 2)
@@ -162,35 +160,35 @@ HANDLER(ARRAY_GET_V128) {
   NEXT(16);
 }
 
-#define SET_ROWS(name, size, store, value)                                  \
-  HANDLER(STRUCT_SET_##name) {                                              \
-    CHECK_TRAP(SLOT(8) != 0 ? TRAP_NONE : TRAP_NULL_STRUCTURE);             \
-    store(FIELD(SLOT(8), 12), value(10));                                   \
-    NEXT(16);                                                               \
-  }                                                                         \
-  HANDLER(ARRAY_SET_##name) {                                               \
-    const Array *array = gc_array(SLOT(8));                                 \
-    uint64_t index = S_i32(10);                                             \
-    CHECK_TRAP(array != NULL ? TRAP_NONE : TRAP_NULL_ARRAY);                \
-    CHECK_TRAP(index < array->n ? TRAP_NONE : TRAP_ARRAY_BOUNDS);           \
-    store(gc_elements(array) + index * (size), value(12));                  \
-    NEXT(16);                                                               \
+#define SET_ROWS(name, size, store, value)                        \
+  HANDLER(STRUCT_SET_##name) {                                    \
+    CHECK_TRAP(SLOT(8) != 0 ? TRAP_NONE : TRAP_NULL_STRUCTURE);   \
+    store(FIELD(SLOT(8), 12), value(10));                         \
+    NEXT(16);                                                     \
+  }                                                               \
+  HANDLER(ARRAY_SET_##name) {                                     \
+    const Array *array = gc_array(SLOT(8));                       \
+    uint64_t index = S_i32(10);                                   \
+    CHECK_TRAP(array != NULL ? TRAP_NONE : TRAP_NULL_ARRAY);      \
+    CHECK_TRAP(index < array->n ? TRAP_NONE : TRAP_ARRAY_BOUNDS); \
+    store(gc_elements(array) + index * (size), value(12));        \
+    NEXT(16);                                                     \
   }
-#define LOW_8(at)  (uint8_t)SLOT(at)
-#define LOW_16(at) (uint16_t)SLOT(at)
+#define LOW_8(at)  (uint8_t) SLOT(at)
+#define LOW_16(at) (uint16_t) SLOT(at)
 SET_ROWS(8, 1, store_u8, LOW_8)
 SET_ROWS(16, 2, store_u16, LOW_16)
 SET_ROWS(32, 4, store_u32, S_i32)
 SET_ROWS(64, 8, store_u64, S_i64)
 SET_ROWS(V128, 16, store_v128, S_v128)
 
-#define ARRAY_LEN_ROW(name, tail)                           \
-  HANDLER(name) {                                           \
-    const Array *array = gc_array(SLOT(10));                \
+#define ARRAY_LEN_ROW(name, tail)                            \
+  HANDLER(name) {                                            \
+    const Array *array = gc_array(SLOT(10));                 \
     CHECK_TRAP(array != NULL ? TRAP_NONE : TRAP_NULL_ARRAY); \
-    SET_i32(array->n);                                      \
-    tail;                                                   \
-    NEXT(16);                                               \
+    SET_i32(array->n);                                       \
+    tail;                                                    \
+    NEXT(16);                                                \
   }
 ARRAY_LEN_ROW(ARRAY_LEN, NO_WRITE)
 ARRAY_LEN_ROW(ARRAY_LEN_W, WRITE_i32())
@@ -201,27 +199,27 @@ static FORCE_INLINE bool is_object_of(Slot ref, const Type *type, bool null_fits
   if (ref == 0) return null_fits;
   return (ref & 1) == 0 && object_has_type(ref, type);
 }
-#define CAST_ROWS(name, matches, length)                            \
-  HANDLER(REF_TEST##name) {                                         \
-    SLOT(8) = matches(10, 12);                                      \
-    NEXT(length);                                                   \
-  }                                                                 \
-  HANDLER(REF_CAST##name) {                                         \
-    CHECK_TRAP(matches(10, 12) ? TRAP_NONE : TRAP_CAST_FAILURE);    \
-    SLOT(8) = SLOT(10);                                             \
-    NEXT(length);                                                   \
+#define CAST_ROWS(name, matches, length)                         \
+  HANDLER(REF_TEST##name) {                                      \
+    SLOT(8) = matches(10, 12);                                   \
+    NEXT(length);                                                \
+  }                                                              \
+  HANDLER(REF_CAST##name) {                                      \
+    CHECK_TRAP(matches(10, 12) ? TRAP_NONE : TRAP_CAST_FAILURE); \
+    SLOT(8) = SLOT(10);                                          \
+    NEXT(length);                                                \
   }
-#define IS_OBJECT(slot_at, null_at) is_object_of(SLOT(slot_at), TYPE_OPERAND, U16(null_at) != 0)
+#define IS_OBJECT(slot_at, null_at)  is_object_of(SLOT(slot_at), TYPE_OPERAND, U16(null_at) != 0)
 #define IS_OF_TYPE(slot_at, type_at) ref_has_type(SLOT(slot_at), U32(type_at))
 CAST_ROWS(_OBJECT, IS_OBJECT, 24)
 CAST_ROWS(, IS_OF_TYPE, 16)
 
-#define BRANCH_ROW(name, condition)                             \
-  HANDLER(name) {                                               \
-    if (!(condition)) NEXT(24);                                 \
-    pc += 12 + (int32_t)U32(12);                                \
+#define BRANCH_ROW(name, condition)                                \
+  HANDLER(name) {                                                  \
+    if (!(condition)) NEXT(24);                                    \
+    pc += 12 + (int32_t)U32(12);                                   \
     if (UNLIKELY(poll_wanted(run))) TAIL return interp_poll(ARGS); \
-    DISPATCH();                                                 \
+    DISPATCH();                                                    \
   }
 BRANCH_ROW(BR_ON_CAST, IS_OF_TYPE(8, 16))
 BRANCH_ROW(BR_ON_CAST_FAIL, !IS_OF_TYPE(8, 16))

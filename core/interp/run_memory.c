@@ -37,10 +37,10 @@ static FORCE_INLINE void store_uint8_t(void *at, uint8_t x) {
 #define store_V128     store_v128
 
 /* Extension of what was read to the value's type. */
-#define EXTEND_i32(x)  (uint32_t)(x)
-#define EXTEND_i64(x)  (uint64_t)(x)
-#define EXTEND_f32(x)  (x)
-#define EXTEND_f64(x)  (x)
+#define EXTEND_i32(x)        (uint32_t)(x)
+#define EXTEND_i64(x)        (uint64_t)(x)
+#define EXTEND_f32(x)        (x)
+#define EXTEND_f64(x)        (x)
 #define NARROW_i32(x, type)  (type)(x)
 #define NARROW_i64(x, type)  (type)(x)
 #define NARROW_f32(x, type)  (x)
@@ -48,53 +48,69 @@ static FORCE_INLINE void store_uint8_t(void *at, uint8_t x) {
 #define NARROW_v128(x, type) (x)
 
 /* v128 has no accumulator: both handlers of a pair write. */
-#define KEEP_i32(x)         SET_i32(EXTEND_i32(x))
-#define KEEP_i64(x)         SET_i64(EXTEND_i64(x))
-#define KEEP_f32(x)         SET_f32(x)
-#define KEEP_f64(x)         SET_f64(x)
-#define KEEP_v128(x)        WRITE_v128(x)
-#define KEEP_WRITE_i32(x)   do { KEEP_i32(x); WRITE_i32(); } while (0)
-#define KEEP_WRITE_i64(x)   do { KEEP_i64(x); WRITE_i64(); } while (0)
-#define KEEP_WRITE_f32(x)   do { KEEP_f32(x); WRITE_f32(); } while (0)
-#define KEEP_WRITE_f64(x)   do { KEEP_f64(x); WRITE_f64(); } while (0)
-#define KEEP_WRITE_v128(x)  WRITE_v128(x)
+#define KEEP_i32(x)  SET_i32(EXTEND_i32(x))
+#define KEEP_i64(x)  SET_i64(EXTEND_i64(x))
+#define KEEP_f32(x)  SET_f32(x)
+#define KEEP_f64(x)  SET_f64(x)
+#define KEEP_v128(x) WRITE_v128(x)
+#define KEEP_WRITE_i32(x) \
+  do {                    \
+    KEEP_i32(x);          \
+    WRITE_i32();          \
+  } while (0)
+#define KEEP_WRITE_i64(x) \
+  do {                    \
+    KEEP_i64(x);          \
+    WRITE_i64();          \
+  } while (0)
+#define KEEP_WRITE_f32(x) \
+  do {                    \
+    KEEP_f32(x);          \
+    WRITE_f32();          \
+  } while (0)
+#define KEEP_WRITE_f64(x) \
+  do {                    \
+    KEEP_f64(x);          \
+    WRITE_f64();          \
+  } while (0)
+#define KEEP_WRITE_v128(x) WRITE_v128(x)
 
-#define LOAD_PAIR(name, t, m, address)     \
-  HANDLER(name) {                          \
-    uint64_t at = (address);               \
-    CHECK_FITS(at, m);                     \
-    KEEP_##t(load_##m(mem + at));          \
-    NEXT(16);                              \
-  }                                        \
-  HANDLER(name##_W) {                      \
-    uint64_t at = (address);               \
-    CHECK_FITS(at, m);                     \
-    KEEP_WRITE_##t(load_##m(mem + at));    \
-    NEXT(16);                              \
+#define LOAD_PAIR(name, t, m, address)  \
+  HANDLER(name) {                       \
+    uint64_t at = (address);            \
+    CHECK_FITS(at, m);                  \
+    KEEP_##t(load_##m(mem + at));       \
+    NEXT(16);                           \
+  }                                     \
+  HANDLER(name##_W) {                   \
+    uint64_t at = (address);            \
+    CHECK_FITS(at, m);                  \
+    KEEP_WRITE_##t(load_##m(mem + at)); \
+    NEXT(16);                           \
   }
 
 /* What the X variants access. */
 #define ADDRESS_ANY(slot, m) interp_address(run, SLOT(slot), U32(12), U64(16), sizeof(m))
 
-#define LOAD(name, t, m)                                                        \
-  LOAD_PAIR(name##_S, t, m, (uint64_t)S_i32(10) + U32(12))                      \
-  LOAD_PAIR(name##_A, t, m, (uint64_t)A_i32 + U32(12))                          \
-  LOAD_PAIR(name##_I, t, m, U32(12))                                            \
+#define LOAD(name, t, m)                                                            \
+  LOAD_PAIR(name##_S, t, m, (uint64_t)S_i32(10) + U32(12))                          \
+  LOAD_PAIR(name##_A, t, m, (uint64_t)A_i32 + U32(12))                              \
+  LOAD_PAIR(name##_I, t, m, U32(12))                                                \
   LOAD_PAIR(name##_SS, t, m, (uint64_t)(uint32_t)(S_i32(10) + S_i32(12)) + U16(14)) \
-  LOAD_PAIR(name##_AS, t, m, (uint64_t)(uint32_t)(A_i32 + S_i32(10)) + U32(12)) \
-  HANDLER(name##_X) {                                                           \
-    const uint8_t *from = ADDRESS_ANY(10, m);                                   \
-    CHECK_TRAP(from ? TRAP_NONE : TRAP_MEMORY_BOUNDS);                          \
-    KEEP_WRITE_##t(load_##m(from));                                             \
-    NEXT(24);                                                                   \
+  LOAD_PAIR(name##_AS, t, m, (uint64_t)(uint32_t)(A_i32 + S_i32(10)) + U32(12))     \
+  HANDLER(name##_X) {                                                               \
+    const uint8_t *from = ADDRESS_ANY(10, m);                                       \
+    CHECK_TRAP(from ? TRAP_NONE : TRAP_MEMORY_BOUNDS);                              \
+    KEEP_WRITE_##t(load_##m(from));                                                 \
+    NEXT(24);                                                                       \
   }
 
-#define STORE_ONE(name, t, m, address, value, size)  \
-  HANDLER(name) {                                    \
-    uint64_t at = (address);                         \
-    CHECK_FITS(at, m);                               \
-    store_##m(mem + at, NARROW_##t(value, m));       \
-    NEXT(size);                                      \
+#define STORE_ONE(name, t, m, address, value, size) \
+  HANDLER(name) {                                   \
+    uint64_t at = (address);                        \
+    CHECK_FITS(at, m);                              \
+    store_##m(mem + at, NARROW_##t(value, m));      \
+    NEXT(size);                                     \
   }
 /* Immediate values of stores are always at byte 16. */
 #define STORED_IMM_i32  U32(16)
@@ -103,26 +119,26 @@ static FORCE_INLINE void store_uint8_t(void *at, uint8_t x) {
 #define STORED_IMM_f64  load_f64(pc + 16)
 #define STORED_IMM_v128 load_v128(pc + 16)
 #define A_v128          S_v128(10) /* never used: a v128 is always in a slot */
-#define STORE(name, t, m)                                                             \
-  STORE_ONE(name##_SS, t, m, (uint64_t)S_i32(8) + U32(12), S_##t(10), 16)             \
-  STORE_ONE(name##_SA, t, m, (uint64_t)S_i32(8) + U32(12), A_##t, 16)                 \
-  STORE_ONE(name##_SI, t, m, (uint64_t)S_i32(8) + U32(12), STORED_IMM_##t, 24)        \
-  STORE_ONE(name##_AS, t, m, (uint64_t)A_i32 + U32(12), S_##t(10), 16)                \
-  STORE_ONE(name##_AA, t, m, (uint64_t)A_i32 + U32(12), A_##t, 16)                    \
-  STORE_ONE(name##_AI, t, m, (uint64_t)A_i32 + U32(12), STORED_IMM_##t, 24)           \
-  STORE_ONE(name##_IS, t, m, U32(12), S_##t(10), 16)                                  \
-  STORE_ONE(name##_IA, t, m, U32(12), A_##t, 16)                                      \
-  STORE_ONE(name##_II, t, m, U32(12), STORED_IMM_##t, 24)                             \
-  HANDLER(name##_X) {                                                                 \
-    uint8_t *to = ADDRESS_ANY(8, m);                                                  \
-    CHECK_TRAP(to ? TRAP_NONE : TRAP_MEMORY_BOUNDS);                                  \
-    store_##m(to, NARROW_##t(S_##t(10), m));                                          \
-    NEXT(24);                                                                         \
+#define STORE(name, t, m)                                                      \
+  STORE_ONE(name##_SS, t, m, (uint64_t)S_i32(8) + U32(12), S_##t(10), 16)      \
+  STORE_ONE(name##_SA, t, m, (uint64_t)S_i32(8) + U32(12), A_##t, 16)          \
+  STORE_ONE(name##_SI, t, m, (uint64_t)S_i32(8) + U32(12), STORED_IMM_##t, 24) \
+  STORE_ONE(name##_AS, t, m, (uint64_t)A_i32 + U32(12), S_##t(10), 16)         \
+  STORE_ONE(name##_AA, t, m, (uint64_t)A_i32 + U32(12), A_##t, 16)             \
+  STORE_ONE(name##_AI, t, m, (uint64_t)A_i32 + U32(12), STORED_IMM_##t, 24)    \
+  STORE_ONE(name##_IS, t, m, U32(12), S_##t(10), 16)                           \
+  STORE_ONE(name##_IA, t, m, U32(12), A_##t, 16)                               \
+  STORE_ONE(name##_II, t, m, U32(12), STORED_IMM_##t, 24)                      \
+  HANDLER(name##_X) {                                                          \
+    uint8_t *to = ADDRESS_ANY(8, m);                                           \
+    CHECK_TRAP(to ? TRAP_NONE : TRAP_MEMORY_BOUNDS);                           \
+    store_##m(to, NARROW_##t(S_##t(10), m));                                   \
+    NEXT(24);                                                                  \
   }
 
 #define OP(name, text, prefix, code, imm, sig, how, feature) ROW_##how
-#define ROW_LOAD(name, t, m)  LOAD(name, t, m)
-#define ROW_STORE(name, t, m) STORE(name, t, m)
+#define ROW_LOAD(name, t, m)                                 LOAD(name, t, m)
+#define ROW_STORE(name, t, m)                                STORE(name, t, m)
 #define ROW_PURE(name)
 #define ROW_PURE_NAN(name)
 #define ROW_SIMD(name)

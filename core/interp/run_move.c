@@ -46,15 +46,15 @@ HANDLER(CONST128) {
 }
 
 /* Operands of select: first, second, condition. */
-#define SELECT_PAIR(name, t, condition)                     \
-  HANDLER(name) {                                           \
-    SET_##t((condition) != 0 ? S_##t(10) : S_##t(12));      \
-    NEXT(24);                                               \
-  }                                                         \
-  HANDLER(name##_W) {                                       \
-    SET_##t((condition) != 0 ? S_##t(10) : S_##t(12));      \
-    WRITE_##t();                                            \
-    NEXT(24);                                               \
+#define SELECT_PAIR(name, t, condition)                \
+  HANDLER(name) {                                      \
+    SET_##t((condition) != 0 ? S_##t(10) : S_##t(12)); \
+    NEXT(24);                                          \
+  }                                                    \
+  HANDLER(name##_W) {                                  \
+    SET_##t((condition) != 0 ? S_##t(10) : S_##t(12)); \
+    WRITE_##t();                                       \
+    NEXT(24);                                          \
   }
 SELECT_PAIR(SELECT_I_S, i64, S_i32(16))
 SELECT_PAIR(SELECT_I_A, i64, A_i32)
@@ -68,15 +68,15 @@ HANDLER(SELECT_V) {
 }
 
 #define GLOBAL(at) run->globals[U32(at)]
-#define GLOBAL_GET_PAIR(name, t, load)  \
-  HANDLER(name) {                       \
-    SET_##t(load(GLOBAL(12)));          \
-    NEXT(16);                           \
-  }                                     \
-  HANDLER(name##_W) {                   \
-    SET_##t(load(GLOBAL(12)));          \
-    WRITE_##t();                        \
-    NEXT(16);                           \
+#define GLOBAL_GET_PAIR(name, t, load) \
+  HANDLER(name) {                      \
+    SET_##t(load(GLOBAL(12)));         \
+    NEXT(16);                          \
+  }                                    \
+  HANDLER(name##_W) {                  \
+    SET_##t(load(GLOBAL(12)));         \
+    WRITE_##t();                       \
+    NEXT(16);                          \
   }
 GLOBAL_GET_PAIR(GLOBAL_GET_I, i64, load_u64)
 GLOBAL_GET_PAIR(GLOBAL_GET_F, f32, load_f32)
@@ -109,18 +109,18 @@ HANDLER(GLOBAL_SET_V) {
 /* Returns: the result goes to the frame's first slots and, a single scalar, to its accumulator. The
  * return address may lie where results go, so it is read first. */
 #define RETURN_ADDRESS() ((const uint8_t *)(uintptr_t)SLOT(8))
-#define RETURN_TO(address)                 \
-  do {                                     \
-    pc = (address);                        \
-    fp -= load_u16(pc - 2);                \
-    DISPATCH();                            \
+#define RETURN_TO(address)  \
+  do {                      \
+    pc = (address);         \
+    fp -= load_u16(pc - 2); \
+    DISPATCH();             \
   } while (0)
-#define RETURN_ONE(name, load, store)            \
-  HANDLER(name) {                                \
-    const uint8_t *to = RETURN_ADDRESS();        \
-    load;                                        \
-    store;                                       \
-    RETURN_TO(to);                               \
+#define RETURN_ONE(name, load, store)     \
+  HANDLER(name) {                         \
+    const uint8_t *to = RETURN_ADDRESS(); \
+    load;                                 \
+    store;                                \
+    RETURN_TO(to);                        \
   }
 HANDLER(RET0) {
   RETURN_TO(RETURN_ADDRESS());

@@ -18,18 +18,20 @@
     NEXT(size);                                   \
   }
 
-#define UNT(name, r, ta, trap, expr)                         \
-  PAIR(name##_S, r, C_##ta a = S_##ta(10), trap, expr, 16)   \
+#define UNT(name, r, ta, trap, expr)                       \
+  PAIR(name##_S, r, C_##ta a = S_##ta(10), trap, expr, 16) \
   PAIR(name##_A, r, C_##ta a = A_##ta, trap, expr, 16)
 
-#define TWO(ta, x, tb, y) C_##ta a = x; C_##tb b = y
-#define BINT(name, r, ta, tb, trap, expr)                                              \
-  PAIR(name##_SS, r, TWO(ta, S_##ta(10), tb, S_##tb(12)), trap, expr, 16)              \
-  PAIR(name##_SI, r, TWO(ta, S_##ta(10), tb, IMM_##tb), trap, expr, IMM_SIZE_##tb)     \
-  PAIR(name##_IS, r, TWO(ta, IMM_##ta, tb, S_##tb(10)), trap, expr, IMM_SIZE_##ta)     \
-  PAIR(name##_AS, r, TWO(ta, A_##ta, tb, S_##tb(10)), trap, expr, 16)                  \
-  PAIR(name##_SA, r, TWO(ta, S_##ta(10), tb, A_##tb), trap, expr, 16)                  \
-  PAIR(name##_AI, r, TWO(ta, A_##ta, tb, IMM_##tb), trap, expr, IMM_SIZE_##tb)         \
+#define TWO(ta, x, tb, y) \
+  C_##ta a = x;           \
+  C_##tb b = y
+#define BINT(name, r, ta, tb, trap, expr)                                          \
+  PAIR(name##_SS, r, TWO(ta, S_##ta(10), tb, S_##tb(12)), trap, expr, 16)          \
+  PAIR(name##_SI, r, TWO(ta, S_##ta(10), tb, IMM_##tb), trap, expr, IMM_SIZE_##tb) \
+  PAIR(name##_IS, r, TWO(ta, IMM_##ta, tb, S_##tb(10)), trap, expr, IMM_SIZE_##ta) \
+  PAIR(name##_AS, r, TWO(ta, A_##ta, tb, S_##tb(10)), trap, expr, 16)              \
+  PAIR(name##_SA, r, TWO(ta, S_##ta(10), tb, A_##tb), trap, expr, 16)              \
+  PAIR(name##_AI, r, TWO(ta, A_##ta, tb, IMM_##tb), trap, expr, IMM_SIZE_##tb)     \
   PAIR(name##_IA, r, TWO(ta, IMM_##ta, tb, A_##tb), trap, expr, IMM_SIZE_##ta)
 
 #define UN(name, r, ta, expr)      UNT(name, r, ta, TRAP_NONE, expr)

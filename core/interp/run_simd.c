@@ -15,25 +15,24 @@
     write(r);                                  \
     NEXT(size);                                \
   }
-#define VUN(name, body)  ROW(name, V128 a = S_v128(10); V128 r, WRITE_v128, body, 16)
+#define VUN(name, body) ROW(name, V128 a = S_v128(10); V128 r, WRITE_v128, body, 16)
 #define VBIN(name, body) \
   ROW(name, V128 a = S_v128(10); V128 b = S_v128(12); V128 r, WRITE_v128, body, 16)
-#define VTER(name, body)                                                                       \
-  ROW(name, V128 a = S_v128(10); V128 b = S_v128(12); V128 c = S_v128(14); V128 r, WRITE_v128, \
-      body, 16)
+#define VTER(name, body)                                                   \
+  ROW(name, V128 a = S_v128(10); V128 b = S_v128(12); V128 c = S_v128(14); \
+      V128 r, WRITE_v128, body, 16)
 #define VSHIFT(name, body) \
   ROW(name, V128 a = S_v128(10); uint32_t n = S_i32(12); V128 r, WRITE_v128, body, 16)
-#define VTEST(name, body) \
-  ROW(name, V128 a = S_v128(10); uint32_t r, WRITE_RESULT_i32, body, 16)
+#define VTEST(name, body)     ROW(name, V128 a = S_v128(10); uint32_t r, WRITE_RESULT_i32, body, 16)
 #define VSPLAT(name, t, body) ROW(name, C_##t x = S_##t(10); V128 r, WRITE_v128, body, 16)
-#define VEXTRACT(name, t, body)                                                              \
+#define VEXTRACT(name, t, body) \
   ROW(name, V128 a = S_v128(10); uint8_t lane = pc[12]; C_##t r, WRITE_RESULT_##t, body, 16)
-#define VREPLACE(name, t, body)                                                                  \
-  ROW(name, V128 a = S_v128(10); C_##t x = S_##t(12); uint8_t lane = pc[14]; V128 r, WRITE_v128, \
-      body, 16)
-#define VSHUFFLE(name, body)                                                                \
-  ROW(name, V128 a = S_v128(10); V128 b = S_v128(12); V128 lanes = load_v128(pc + 16); V128 r, \
-      WRITE_v128, body, 32)
+#define VREPLACE(name, t, body)                                              \
+  ROW(name, V128 a = S_v128(10); C_##t x = S_##t(12); uint8_t lane = pc[14]; \
+      V128 r, WRITE_v128, body, 16)
+#define VSHUFFLE(name, body)                                                           \
+  ROW(name, V128 a = S_v128(10); V128 b = S_v128(12); V128 lanes = load_v128(pc + 16); \
+      V128 r, WRITE_v128, body, 32)
 #include "../tables/simd.def"
 
 HANDLER(F32X4_CANONICAL) {
@@ -46,7 +45,7 @@ HANDLER(F64X2_CANONICAL) {
 }
 
 /* Vector loads and stores that do more than move: any memory. */
-#define AT(slot, bytes)                                                          \
+#define AT(slot, bytes)                                                   \
   uint8_t *at = interp_address(run, SLOT(slot), U32(12), U64(16), bytes); \
   CHECK_TRAP(at ? TRAP_NONE : TRAP_MEMORY_BOUNDS)
 #define MEMORY_ROW(name, bytes, body) \
@@ -57,8 +56,8 @@ HANDLER(F64X2_CANONICAL) {
     WRITE_v128(r);                    \
     NEXT(32);                         \
   }
-#define LOAD_EXTEND(name, lanes, from_bits, to, sign)                              \
-  MEMORY_ROW(name, 8, V128 a; a.u64[0] = load_u64(at); a.u64[1] = 0;              \
+#define LOAD_EXTEND(name, lanes, from_bits, to, sign)                \
+  MEMORY_ROW(name, 8, V128 a; a.u64[0] = load_u64(at); a.u64[1] = 0; \
              EACH(lanes, r.to[i] = a.sign##from_bits[i]))
 LOAD_EXTEND(V128_LOAD8X8_S, 8, 8, i16, i)
 LOAD_EXTEND(V128_LOAD8X8_U, 8, 8, u16, u)
@@ -77,13 +76,13 @@ MEMORY_ROW(V128_LOAD16_LANE, 2, r = S_v128(24); r.u16[U16(26) & 7] = load_u16(at
 MEMORY_ROW(V128_LOAD32_LANE, 4, r = S_v128(24); r.u32[U16(26) & 3] = load_u32(at))
 MEMORY_ROW(V128_LOAD64_LANE, 8, r = S_v128(24); r.u64[U16(26) & 1] = load_u64(at))
 
-#define STORE_LANE(name, bytes, store)  \
-  HANDLER(name) {                       \
-    AT(10, bytes);                      \
-    V128 a = S_v128(24);                \
-    unsigned lane = U16(26);            \
-    store;                              \
-    NEXT(32);                           \
+#define STORE_LANE(name, bytes, store) \
+  HANDLER(name) {                      \
+    AT(10, bytes);                     \
+    V128 a = S_v128(24);               \
+    unsigned lane = U16(26);           \
+    store;                             \
+    NEXT(32);                          \
   }
 STORE_LANE(V128_STORE8_LANE, 1, *at = a.u8[lane & 15])
 STORE_LANE(V128_STORE16_LANE, 2, store_u16(at, a.u16[lane & 7]))

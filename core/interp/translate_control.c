@@ -60,16 +60,13 @@ static Cond pop_condition(Translator *t) {
   emit_take_back(t);
   bool is_test = last.op == OP_I32_EQ && last.b.kind == OPND_IMM && last.b.bits == 0;
   if (is_test) return (Cond){.kind = COND_NZ, .is_negated = !last.is_negated, .a = last.a};
-  return (Cond){.kind = COND_COMPARE,
-                .is_negated = last.is_negated,
-                .a = last.a,
-                .b = last.b,
-                .op = last.op};
+  return (Cond){
+      .kind = COND_COMPARE, .is_negated = last.is_negated, .a = last.a, .b = last.b, .op = last.op};
 }
 
 static uint32_t emit_test(Translator *t, Opnd a, bool wanted, bool is_back) {
-  unsigned iop = a.kind == OPND_ACC ? (wanted ? I_BR_NZ_A : I_BR_Z_A)
-                                    : (wanted ? I_BR_NZ_S : I_BR_Z_S);
+  unsigned iop =
+      a.kind == OPND_ACC ? (wanted ? I_BR_NZ_A : I_BR_Z_A) : (wanted ? I_BR_NZ_S : I_BR_Z_S);
   uint32_t at = emit(t, iop + is_back, 16);
   if (a.kind == OPND_SLOT) put16(t, at + 8, a.slot);
   return at + 12;
@@ -80,8 +77,7 @@ static uint32_t emit_compare_branch(Translator *t, const Cond *cond, bool wanted
   const CompareForm *form = compare_form(op);
   unsigned base = form->branch;
   if (!wanted) {
-    base = form->negated == OP_INVALID ? form->branch_negated
-                                       : compare_form(form->negated)->branch;
+    base = form->negated == OP_INVALID ? form->branch_negated : compare_form(form->negated)->branch;
   }
   unsigned variant = cond->b.kind == OPND_IMM ? (cond->a.kind == OPND_ACC ? CMP_AI : CMP_SI)
                                               : (cond->a.kind == OPND_ACC ? CMP_AS : CMP_SS);
@@ -549,9 +545,10 @@ static void call(Translator *t, uint32_t func) {
   uint32_t offset = pass_arguments(t, &callee);
   bool is_import = func < t->module->n_imported_funcs;
   emit_position(t);
-  uint32_t at = emit(t, is_import                      ? I_CALL_IMPORT
-                        : t->variant == VARIANT_FUEL ? I_CALL_FUEL
-                                                     : I_CALL,
+  uint32_t at = emit(t,
+                     is_import                    ? I_CALL_IMPORT
+                     : t->variant == VARIANT_FUEL ? I_CALL_FUEL
+                                                  : I_CALL,
                      32);
   if (is_import) {
     put32(t, at + 8, func);
@@ -569,9 +566,10 @@ static void call_indirect(Translator *t, const Instr *instr) {
   Opnd index = operand(t, &val, false, !is_64);
   uint32_t offset = pass_arguments(t, &callee);
   emit_position(t);
-  uint32_t at = emit(t, index.kind == OPND_ACC ? I_CALL_INDIRECT_A
-                        : is_64                ? I_CALL_INDIRECT_64
-                                               : I_CALL_INDIRECT_S,
+  uint32_t at = emit(t,
+                     index.kind == OPND_ACC ? I_CALL_INDIRECT_A
+                     : is_64                ? I_CALL_INDIRECT_64
+                                            : I_CALL_INDIRECT_S,
                      40);
   if (index.kind == OPND_SLOT) put16(t, at + 8, index.slot);
   put32(t, at + 12, instr->index2);

@@ -117,9 +117,9 @@ static void struct_get(Translator *t, const Instr *instr) {
   Val val = pop(t);
   bool is_vector = access.class == CLASS_V;
   Opnd ref = operand(t, &val, false, !is_vector);
-  unsigned iop = is_vector ? I_STRUCT_GET_V128
-                           : I_STRUCT_GET_I8_S_S + access.get * GET_STEP +
-                                 (ref.kind == OPND_ACC ? 2u : 0);
+  unsigned iop =
+      is_vector ? I_STRUCT_GET_V128
+                : I_STRUCT_GET_I8_S_S + access.get * GET_STEP + (ref.kind == OPND_ACC ? 2u : 0);
   emit_position(t);
   uint32_t at = emit(t, iop, 16);
   if (ref.kind == OPND_SLOT) put16(t, at + 10, ref.slot);

@@ -391,8 +391,7 @@ static bool memory_op(Translator *t, const Instr *instr) {
       return true;
     case OP_MEMORY_COPY:
       bulk(t, I_MEMORY_COPY,
-           copy_mask(memory_type(t, m)->limits.is_64,
-                     memory_type(t, instr->index2)->limits.is_64),
+           copy_mask(memory_type(t, m)->limits.is_64, memory_type(t, instr->index2)->limits.is_64),
            m, instr->index2, FUEL_BYTES_LOG2);
       return true;
     case OP_MEMORY_INIT:
