@@ -99,7 +99,11 @@ void fixup_bind(Translator *t, uint32_t *chain) {
 /* The operand stack */
 
 static Val *push(Translator *t, ValClass class, ValWhere where) {
-  Val val = {.class = class, .where = where, .home = t->top, .slot = t->top, .older = NO_VAL};
+  Val val = {.class = (uint8_t) class,
+             .where = (uint8_t)where,
+             .home = t->top,
+             .slot = t->top,
+             .older = NO_VAL};
   VEC_PUSH(&t->arena, &t->stack, val);
   t->top += class_slots(class);
   if (t->top > t->max_top) t->max_top = t->top;
@@ -293,7 +297,8 @@ uint32_t pop_slot(Translator *t) {
 /* Results */
 
 static void note_last(Translator *t, ValClass class, uint32_t at) {
-  t->last = (Last){.end = t->n_bytes, .at = at, .home = t->top, .class = class, .start = at};
+  t->last =
+      (Last){.end = t->n_bytes, .at = at, .home = t->top, .class = (uint8_t) class, .start = at};
 }
 
 void produce(Translator *t, ValClass class, uint32_t at, unsigned iop) {

@@ -4,9 +4,10 @@
 
 #include "run.h"
 
-/* What Code.ops points at before the function's first call: one instruction that translates it. */
+/* What Code.ops points at before the function's first call: an Ops of zeros, then one instruction
+ * that translates the function. */
 typedef struct StubOps {
-  Ops head;
+  _Alignas(Ops) uint8_t head[sizeof(Ops)];
   Handler *handler;
 } StubOps;
 static const StubOps stubs[VARIANTS] = {{.handler = h_PREPARE}, {.handler = h_PREPARE_FUEL}};
@@ -26,7 +27,8 @@ static ModuleCode *module_code_new(Module *module) {
     code->index = module->n_imported_funcs + i;
     const CompType *type = module_func_type(module, code->index);
     for (uint32_t p = 0; p < type->n_params; p++) code->n_param_slots += type_slots(type->types[p]);
-    for (unsigned v = 0; v < VARIANTS; v++) atomic_init(&code->ops[v], &stubs[v].head);
+    for (unsigned v = 0; v < VARIANTS; v++)
+      atomic_init(&code->ops[v], (const Ops *)(const void *)&stubs[v]);
   }
   return owner;
 }
