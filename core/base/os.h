@@ -32,6 +32,10 @@ uint64_t os_random_seed(void);
 uint64_t os_thread_token(
     void); /* never the same for two threads of a process, also when one has ended */
 
+/* The calling thread's C stack: its lowest address and its size; false when they are not known. May
+ * be slow. */
+bool os_stack_bounds(const char **low, size_t *size);
+
 typedef struct OsMutex {
   _Alignas(16) unsigned char opaque[64];
 } OsMutex;

@@ -200,6 +200,30 @@ uint64_t os_thread_token(void) {
   return token;
 }
 
+#if defined(__linux__)
+bool os_stack_bounds(const char **low, size_t *size) {
+  pthread_attr_t attributes;
+  void *at;
+  if (pthread_getattr_np(pthread_self(), &attributes) != 0) return false;
+  bool known = pthread_attr_getstack(&attributes, &at, size) == 0;
+  pthread_attr_destroy(&attributes);
+  *low = at;
+  return known;
+}
+#elif defined(__APPLE__)
+bool os_stack_bounds(const char **low, size_t *size) {
+  *size = pthread_get_stacksize_np(pthread_self());
+  *low = (const char *)pthread_get_stackaddr_np(pthread_self()) - *size;
+  return true;
+}
+#else
+bool os_stack_bounds(const char **low, size_t *size) {
+  (void)low;
+  (void)size;
+  return false;
+}
+#endif
+
 static pthread_mutex_t *mutex_of(OsMutex *mutex) {
   return (pthread_mutex_t *)(void *)mutex->opaque;
 }

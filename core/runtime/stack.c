@@ -35,7 +35,8 @@
 #define STACK_BYTES   MIB
 #define MACHINE_BYTES (256 * KIB) /* of STACK_BYTES */
 #define MACHINE_ROOM  (64 * KIB)
-#define VALUES_MIN    64 /* slots that an entry needs besides its own */
+#define C_STACK_ROOM  (128 * KIB) /* of the host's stack, for what a host function may do */
+#define VALUES_MIN    64          /* slots that an entry needs besides its own */
 enum { POOL_ROOM = 64 };
 
 /* Mapping */
@@ -200,20 +201,33 @@ void stack_finish(Act *act) {
   stack->top = act->outer;
 }
 
-/* The calling thread. In a shared library this access is worth its own words: the general way calls
- * a function. (musl gives late libraries no room for the fast one.) */
+/* The calling thread: who it is, and the addresses where its C stack is nearly full. In a shared
+ * library this access is worth its own words: the general way calls a function. (musl gives late
+ * libraries no room for the fast one.) */
+typedef struct Thread {
+  uint64_t token;
+  const char *full;
+  size_t full_size;
+} Thread;
 #if defined(__GLIBC__)
 __attribute__((tls_model("initial-exec")))
 #endif
-static _Thread_local uint64_t thread_token;
+static _Thread_local Thread this_thread;
 
-static COLD uint64_t learn_thread(void) {
-  return thread_token = os_thread_token();
+/* Hosts that nest without end have to meet a limit of ours before that of the stack. */
+static COLD uint64_t learn_thread(Thread *thread) {
+  size_t size;
+  if (os_stack_bounds(&thread->full, &size)) thread->full_size = MIN(size / 4, C_STACK_ROOM);
+  return thread->token = os_thread_token();
 }
 
-static FORCE_INLINE uint64_t current_thread(void) {
-  uint64_t token = thread_token;
-  return LIKELY(token != 0) ? token : learn_thread();
+static FORCE_INLINE uint64_t current_thread(Thread *thread) {
+  uint64_t token = thread->token;
+  return LIKELY(token != 0) ? token : learn_thread(thread);
+}
+
+static FORCE_INLINE bool is_nearly_full(const Thread *thread, const char *here) {
+  return (uintptr_t)here - (uintptr_t)thread->full < thread->full_size;
 }
 
 /* The C stack grows down: whoever was entered from a lower address than `here` has been left. */
@@ -309,6 +323,7 @@ static FORCE_INLINE bool is_reusable(const Act *act, const Stack *stack) {
 
 static NO_INLINE Act *prepare_slowly(Stack *stack, Func *func, void *context, char *here,
                                      uint64_t thread) {
+  if (is_nearly_full(&this_thread, here)) return NULL;
   if (stack->top != NULL && is_dead(stack->top, here, thread)) drop_dead(stack, here, thread);
   Instance *instance = func->instance;
   Place place = place_first(stack, instance);
@@ -323,9 +338,10 @@ static NO_INLINE Act *prepare_slowly(Stack *stack, Func *func, void *context, ch
 }
 
 Act *stack_prepare(Stack *stack, Func *func, void *context, char *here) {
-  uint64_t thread = current_thread();
+  uint64_t thread = current_thread(&this_thread);
   Instance *instance = func->instance;
-  if (LIKELY(stack->top == NULL && instance != NULL && instance->limits.stack_bytes == 0)) {
+  if (LIKELY(stack->top == NULL && instance != NULL && instance->limits.stack_bytes == 0 &&
+             !is_nearly_full(&this_thread, here))) {
     Place place = place_first(stack, instance);
     if (LIKELY(is_reusable((const Act *)(const void *)place.at, stack) && has_room(place, func))) {
       return push_act(stack, place, func, context, here, thread);
@@ -469,7 +485,7 @@ RunStatus stack_resume(Act *act, RunStatus host_status, void *context, char *her
   limits_continue_clock(bottom);
   act->context = context;
   act->anchor = here;
-  act->thread = current_thread();
+  act->thread = current_thread(&this_thread);
   act->state = ACT_RUNNING;
   return end_run(act, instance != NULL ? resume_guest(act, host_status) : host_status);
 }
