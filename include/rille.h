@@ -368,6 +368,8 @@ RILLE_API rille_Instance *rille_caller(const rille_Activation *activation);
  * the poll hook). What is not RILLE_DONE is to be returned. A hook may leave by longjmp and go on
  * with rille_resume: the host function has then returned, with what is in its slots. */
 RILLE_API rille_Status rille_look_up(rille_Activation *activation);
+/* An interrupt or the deadline waits for the guest: it will stop soon after it goes on. */
+RILLE_API bool rille_is_due(const rille_Activation *activation);
 
 /* Calls and checks: counts and types of args must fit; results has room for all results. */
 RILLE_API bool rille_call(rille_Func *func, const rille_Value *args, size_t n_args,
@@ -534,6 +536,82 @@ RILLE_API bool rille_adopt_ref(rille_Store *store, rille_ValueType type, rille_S
 RILLE_API rille_Slot rille_new_extern(rille_Store *store, uint64_t payload);
 /* False when the reference is null or no host value. */
 RILLE_API bool rille_extern_payload(rille_Slot ref, uint64_t *payload);
+
+/* What references of the any, extern and exn families mean. They are collected: a reference that
+ * the host keeps outside of globals, tables, objects and the slots of activations has to be held,
+ * and so has one that was just made before the next thing is made. */
+typedef enum rille_RefKind {
+  RILLE_REF_NULL,
+  RILLE_REF_I31,
+  RILLE_REF_STRUCT,
+  RILLE_REF_ARRAY,
+  RILLE_REF_HOST, /* rille_extern_payload */
+  RILLE_REF_EXCEPTION
+} rille_RefKind;
+RILLE_API rille_RefKind rille_ref_kind(rille_Slot ref);
+/* The store of the object; NULL for null and small integers. */
+RILLE_API rille_Store *rille_ref_store(rille_Slot ref);
+
+typedef struct rille_Held rille_Held;
+/* Keeps the object and its store alive until rille_drop_ref; NULL when there is no memory. */
+RILLE_API rille_Held *rille_hold_ref(rille_Store *store, rille_Slot ref);
+RILLE_API void rille_drop_ref(rille_Held *held);
+RILLE_API rille_Slot rille_held_ref(const rille_Held *held);
+/* Collects the store's garbage now. Not from a release_extern hook. */
+RILLE_API void rille_collect(rille_Store *store);
+RILLE_API size_t rille_heap_bytes(const rille_Store *store); /* blocks and large objects */
+
+/* Integers of 31 bits; the sign is bit 30. */
+static inline rille_Slot rille_ref_of_i31(int32_t value) {
+  return (rille_Slot)((uint32_t)value & 0x7FFFFFFFu) << 1 | 1;
+}
+static inline int32_t rille_i31_of_ref(rille_Slot ref) {
+  return (int32_t)(uint32_t)ref >> 1;
+}
+
+/* Types of structures and arrays are value types, `(ref $type)`, that stay valid while the module,
+ * or an object, is there. */
+typedef struct rille_Field {
+  rille_ValueType type;
+  uint8_t packed_bits; /* 8 or 16: the type is RILLE_I32 then; else 0 */
+  bool is_mutable;
+} rille_Field;
+/* The module's type with this index, false when it is neither structure nor array; the index of the
+ * type with this name in the name section. */
+RILLE_API bool rille_module_type(const rille_Module *module, uint32_t index, rille_ValueType *type);
+RILLE_API bool rille_find_type(rille_Module *module, const char *name, size_t size,
+                               uint32_t *index);
+RILLE_API rille_RefKind rille_type_kind(rille_ValueType type); /* STRUCT, ARRAY or NULL: neither */
+RILLE_API rille_ValueType rille_object_type(rille_Slot object); /* of a structure or array */
+/* Of a structure: how many. An array has one field, its element. */
+RILLE_API uint32_t rille_type_fields(rille_ValueType type);
+RILLE_API void rille_type_field(rille_ValueType type, uint32_t field, rille_Field *out);
+/* "(struct (field i32) (field (mut i64)))": as snprintf. */
+RILLE_API size_t rille_print_object_type(rille_ValueType type, char *out, size_t size);
+/* The field's index by its name in the name section of `module` (may be NULL) or of the module of
+ * an instance in the store. */
+RILLE_API bool rille_find_field(rille_Store *store, rille_Module *module, rille_ValueType type,
+                                const char *name, size_t size, uint32_t *field);
+
+/* Fields as slots one after the other, as arguments are; references must be of the fields' types
+ * (rille_check_ref) and join their stores. NULL: zeros and nulls, if all fields allow it. 0: no
+ * memory. */
+RILLE_API rille_Slot rille_new_struct(rille_Store *store, rille_ValueType type,
+                                      const rille_Slot *fields, rille_Error **error);
+/* n times the value; NULL: zero or null. */
+RILLE_API rille_Slot rille_new_array(rille_Store *store, rille_ValueType type, uint32_t n,
+                                     const rille_Slot *value, rille_Error **error);
+/* Of a structure its field, of an array its element. *out has room for two slots. Packed integers
+ * are extended. False: there is none; for set also: immutable, or no value of its type. */
+RILLE_API bool rille_get_field(rille_Slot object, uint32_t index, bool is_signed, rille_Slot *out);
+RILLE_API bool rille_set_field(rille_Slot object, uint32_t index, const rille_Slot *value);
+RILLE_API uint32_t rille_array_length(rille_Slot array);
+
+/* Exceptions: the values are slots, as the tag's parameters. They hold the tag. */
+RILLE_API rille_Slot rille_new_exception(rille_Store *store, rille_Tag *tag,
+                                         const rille_Slot *values, rille_Error **error);
+RILLE_API rille_Tag *rille_exception_tag(rille_Slot exception); /* borrowed */
+RILLE_API const rille_Slot *rille_exception_values(rille_Slot exception);
 
 /* ---- WASI preview 1 ---------------------------------------------------------------------------
  */

@@ -339,11 +339,6 @@ void heap_free_large(Heap *heap, Alloc *alloc, Block *block) {
   alloc_free(alloc, block->memory, block->size);
 }
 
-static Object *alloc_somewhere(Heap *heap, Store *store, OwnSpace *space, size_t size, bool force) {
-  return size <= GC_SMALL_MAX ? alloc_in_block(heap, store, space, size, force)
-                              : alloc_large(heap, store, space, size, force);
-}
-
 static Heap *new_heap(Store *store) {
   Heap *heap = alloc_zero(store->alloc, sizeof *heap);
   if (heap == NULL) return NULL;
@@ -369,51 +364,6 @@ static OwnSpace *space_of(Heap *heap, Store *store, Instance *instance) {
   return space;
 }
 
-/* When nothing but a limit asked for the collection and it freed next to nothing, more of them
- * would not help either: they would come at every allocation. */
-static Object *collect_and_alloc(Heap *heap, Store *store, OwnSpace *space, size_t size) {
-  bool was_time = is_time(heap) || size > GC_SMALL_MAX;
-  size_t before = heap->live + heap->allocated;
-  heap_collect(heap, store);
-  if (!was_time && before < heap->live + heap->live / 32) return NULL;
-  return alloc_somewhere(heap, store, space, size, true);
-}
-
-Object *gc_alloc(Store *store, Instance *instance, const Type *type, uint64_t size) {
-  store = store_of(store);
-  Heap *heap = heap_of(store);
-  OwnSpace *space = heap != NULL ? space_of(heap, store, instance) : NULL;
-  if (space == NULL || size > GC_ARRAY_BYTES_MAX + GC_ARRAY_HEADER) return NULL;
-  Object *object = NULL;
-#if !defined(RILLE_HARD)
-  object = alloc_somewhere(heap, store, space, (size_t)size, false);
-#endif
-  if (object == NULL) object = collect_and_alloc(heap, store, space, (size_t)size);
-  if (object != NULL) object->type = type;
-  return object;
-}
-
-Array *gc_new_array(Store *store, Instance *instance, const Type *type, uint32_t n) {
-  Array *array = (Array *)(void *)gc_alloc(store, instance, type, gc_array_size(type, n));
-  if (array != NULL) array->n = n;
-  return array;
-}
-
-Exception *gc_new_exception(Store *store, Instance *instance, Tag *tag) {
-  size_t size = sizeof(Exception) + tag->type->n_param_slots * sizeof(Slot);
-  Exception *exception = (Exception *)(void *)gc_alloc(store, instance, tag->type, size);
-  if (exception == NULL) return NULL;
-  exception->tag = tag;
-  exception->next = NULL;
-  if (instance == NULL) {
-    Heap *heap = store_of(store)->heap;
-    tag_retain(tag);
-    exception->next = heap->exceptions;
-    heap->exceptions = exception;
-  }
-  return exception;
-}
-
 /* Values of the host */
 
 static void release_one(Heap *heap, const Engine *engine) {
@@ -437,11 +387,135 @@ static RunStatus release_on_host_stack(Act *act, void *store, Slot *slots) {
   return RUN_DONE;
 }
 
-HostValue *gc_new_host_value(Store *store, uint64_t payload) {
-  store = store_of(store);
+/* The hook of a dead value is called before anything else can be made of it: the host may still
+ * know its reference. Guest code (`act`) goes to the host's stack for that. */
+static RunStatus release_dead(Store *store, Act *act) {
+  if (store->heap->released == NULL) return RUN_DONE;
+  if (act != NULL) {
+    return stack_call_host(act, release_on_host_stack, store, NULL, act->value_top);
+  }
   release_all(store);
+  return RUN_DONE;
+}
+
+/* Who allocates. */
+typedef struct Request {
+  Store *store;
+  Instance *instance; /* or NULL: the host */
+  Act *act;           /* guest code, or NULL */
+  size_t size;
+} Request;
+
+static Object *try_alloc(const Request *request, bool force) {
+  Store *store = store_of(request->store);
+  Heap *heap = heap_of(store);
+  OwnSpace *space = heap != NULL ? space_of(heap, store, request->instance) : NULL;
+  if (space == NULL) return NULL;
+  return request->size <= GC_SMALL_MAX ? alloc_in_block(heap, store, space, request->size, force)
+                                       : alloc_large(heap, store, space, request->size, force);
+}
+
+/* When nothing but a limit asked for the collection and it freed next to nothing, more of them
+ * would not help either: they would come at every allocation. */
+static Object *collect_and_alloc(const Request *request, RunStatus *status) {
+  Store *store = store_of(request->store);
+  Heap *heap = store->heap;
+  if (heap == NULL) return NULL;
+  bool was_time = is_time(heap) || request->size > GC_SMALL_MAX;
+  size_t before = heap->live + heap->allocated;
+  heap_collect(heap, store);
+  bool is_full = !was_time && before < heap->live + heap->live / 32;
+  *status = release_dead(store, request->act);
+  return *status == RUN_DONE && !is_full ? try_alloc(request, true) : NULL;
+}
+
+static Object *alloc(const Request *request, const Type *type, RunStatus *status) {
+  Object *object = NULL;
+#if defined(RILLE_HARD)
+  (void)heap_of(store_of(request->store));
+#else
+  object = try_alloc(request, false);
+#endif
+  if (object == NULL) object = collect_and_alloc(request, status);
+  if (object != NULL) object->type = type;
+  return object;
+}
+
+static bool is_too_large(uint64_t size) {
+  return size > GC_ARRAY_BYTES_MAX + GC_ARRAY_HEADER;
+}
+
+Object *gc_alloc(Store *store, Instance *instance, const Type *type, uint64_t size) {
+  RunStatus status = RUN_DONE;
+  if (is_too_large(size)) return NULL;
+  return alloc(&(Request){.store = store, .instance = instance, .size = (size_t)size}, type,
+               &status);
+}
+
+Object *gc_alloc_in_run(Act *act, Instance *instance, const Type *type, uint64_t size,
+                        RunStatus *status) {
+  Object *object = NULL;
+  *status = RUN_DONE;
+  if (!is_too_large(size)) {
+    object = alloc(&(Request){instance->store, instance, act, (size_t)size}, type, status);
+  }
+  if (object == NULL && *status == RUN_DONE) {
+    act->limit = LIMIT_MEMORY;
+    *status = RUN_LIMIT;
+  }
+  return object;
+}
+
+Array *gc_new_array(Store *store, Instance *instance, const Type *type, uint32_t n) {
+  Array *array = (Array *)(void *)gc_alloc(store, instance, type, gc_array_size(type, n));
+  if (array != NULL) array->n = n;
+  return array;
+}
+
+Array *gc_new_array_in_run(Act *act, Instance *instance, const Type *type, uint32_t n,
+                           RunStatus *status) {
+  Array *array =
+      (Array *)(void *)gc_alloc_in_run(act, instance, type, gc_array_size(type, n), status);
+  if (array != NULL) array->n = n;
+  return array;
+}
+
+Exception *gc_new_exception(Store *store, Instance *instance, Tag *tag) {
+  size_t size = sizeof(Exception) + tag->type->n_param_slots * sizeof(Slot);
+  Exception *exception = (Exception *)(void *)gc_alloc(store, instance, tag->type, size);
+  if (exception == NULL) return NULL;
+  exception->tag = tag;
+  exception->next = NULL;
+  if (instance == NULL) {
+    Heap *heap = store_of(store)->heap;
+    tag_retain(tag);
+    exception->next = heap->exceptions;
+    heap->exceptions = exception;
+  }
+  return exception;
+}
+
+bool gc_hold_type(Store *store, const Type *type) {
+  store = store_of(store);
+  Heap *heap = heap_of(store);
+  if (heap == NULL) return false;
+  if (map_find(&heap->types, (uintptr_t)type) != NULL) return true;
+  if (!map_reserve(&heap->types, store->alloc, 1)) return false;
+  types_retain(type->id);
+  map_put(&heap->types, (uintptr_t)type, (Block *)(uintptr_t)type);
+  return true;
+}
+
+static void release_types(UnitMap *types) {
+  for (size_t i = 0; i < types->room; i++) {
+    if (types->units[i].number != 0) types_release(((const Type *)types->units[i].number)->id);
+  }
+}
+
+HostValue *gc_new_host_value(Store *store, uint64_t payload) {
   HostValue *value = (HostValue *)(void *)gc_alloc(store, NULL, NULL, sizeof *value);
   if (value == NULL) return NULL;
+  store = store_of(store);
   value->payload = payload;
   value->next = store->host_values;
   store->host_values = value;
@@ -454,33 +528,6 @@ void gc_collect(Store *store) {
   if (store->heap == NULL) return;
   heap_collect(store->heap, store);
   release_all(store);
-}
-
-/* From guest code */
-
-static RunStatus stop_at_limit(Act *act) {
-  act->limit = LIMIT_MEMORY;
-  return act->status = RUN_LIMIT;
-}
-
-Object *gc_alloc_in_run(Act *act, Instance *instance, const Type *type, uint64_t size,
-                        RunStatus *status) {
-  Store *store = store_of(instance->store);
-  if (UNLIKELY(store->heap != NULL && store->heap->released != NULL)) {
-    *status = stack_call_host(act, release_on_host_stack, store, NULL, act->value_top);
-    if (*status != RUN_DONE) return NULL;
-  }
-  Object *object = gc_alloc(store, instance, type, size);
-  if (object == NULL) *status = stop_at_limit(act);
-  return object;
-}
-
-Array *gc_new_array_in_run(Act *act, Instance *instance, const Type *type, uint32_t n,
-                           RunStatus *status) {
-  Array *array =
-      (Array *)(void *)gc_alloc_in_run(act, instance, type, gc_array_size(type, n), status);
-  if (array != NULL) array->n = n;
-  return array;
 }
 
 /* Roots of the host */
@@ -538,7 +585,8 @@ size_t gc_weight(const Store *store) {
 bool gc_prepare_merge(Store *to, const Store *from) {
   if (from->heap == NULL) return true;
   Heap *heap = heap_of(to);
-  return heap != NULL && map_reserve(&heap->map, to->alloc, from->heap->map.n);
+  return heap != NULL && map_reserve(&heap->map, to->alloc, from->heap->map.n) &&
+         map_reserve(&heap->types, to->alloc, from->heap->types.n);
 }
 
 #define SPLICE(Item, to, from)                      \
@@ -571,6 +619,18 @@ static void merge_map(UnitMap *to, const UnitMap *from) {
   }
 }
 
+static void merge_types(UnitMap *to, const UnitMap *from) {
+  for (size_t i = 0; i < from->room; i++) {
+    uintptr_t type = from->units[i].number;
+    if (type == 0) continue;
+    if (map_find(to, type) != NULL) {
+      types_release(((const Type *)type)->id);
+    } else {
+      map_put(to, type, from->units[i].block);
+    }
+  }
+}
+
 /* Blocks of the host's space go to the other's; its holes are found again after a collection. */
 static void merge_host_space(OwnSpace *to, OwnSpace *from) {
   for (Block *block = from->blocks; block != NULL; block = block->next) block->space = to;
@@ -587,6 +647,7 @@ static void merge_large(Heap *to, Heap *from) {
 static void free_heap(Store *store) {
   Heap *heap = store->heap;
   alloc_free(store->alloc, heap->map.units, heap->map.room * sizeof(Unit));
+  alloc_free(store->alloc, heap->types.units, heap->types.room * sizeof(Unit));
   alloc_free(store->alloc, heap->pending, heap->pending_room * sizeof(Object *));
   alloc_free(store->alloc, heap, sizeof *heap);
   store->heap = NULL;
@@ -596,6 +657,7 @@ void gc_merge(Store *into, Store *store) {
   Heap *to = into->heap, *from = store->heap;
   if (from == NULL) return;
   merge_map(&to->map, &from->map);
+  merge_types(&to->types, &from->types);
   merge_host_space(&to->host, &from->host);
   merge_large(to, from);
   SPLICE(OwnSpace, to->spaces, from->spaces);
@@ -621,6 +683,7 @@ static void release_everything(Store *store) {
   store->host_values = NULL;
   release_all(store);
   for (Exception *it = store->heap->exceptions; it != NULL; it = it->next) tag_release(it->tag);
+  release_types(&store->heap->types);
 }
 
 void gc_free(Store *store) {

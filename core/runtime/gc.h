@@ -105,6 +105,8 @@ static inline Slot gc_ref(const void *object) {
 
 /* An exception whose values are not yet set. For the host (`instance` NULL) it holds the tag. */
 Exception *gc_new_exception(Store *store, Instance *instance, Tag *tag);
+/* The type lives as long as the store. For objects that the host makes: no instance may hold it. */
+bool gc_hold_type(Store *store, const Type *type);
 /* A reference for a value of the host. */
 HostValue *gc_new_host_value(Store *store, uint64_t payload);
 

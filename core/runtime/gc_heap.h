@@ -65,6 +65,7 @@ struct Heap {
   GcScope *scope;        /* the innermost */
   HostValue *released;   /* dead, their hook is not called yet */
   Exception *exceptions; /* those that hold their tag */
+  UnitMap types;         /* a set: those that objects of the host hold, by address */
   Object **pending;      /* marked, their references not yet followed */
   size_t n_pending, pending_room;
   bool lost_pending; /* there was no room: such objects are looked for */

@@ -2,6 +2,7 @@
 #include "trap.h"
 
 #include "runtime.h"
+#include "stores.h"
 
 RunStatus run_trap(Act *act, Trap trap) {
   act->trap = trap;
@@ -34,6 +35,10 @@ RunStatus trap_exit(Act *act, int status) {
 }
 
 RunStatus trap_throw(Act *act, Slot exception) {
+  const Instance *instance = act->func->instance;
+  if (instance != NULL && !store_adopt_ref(instance->store, TYPE_EXNREF, exception)) {
+    return trap_by_host(act, "out of memory");
+  }
   act->exception = exception;
   return act->status = RUN_THROW;
 }
