@@ -357,9 +357,14 @@ static void put_elem(Parser *parser, unsigned flags, uint32_t table, const Buf *
   buf_bytes(out, items->at, items->size);
 }
 
-/* An optional (place x) in front of an offset; true when there is one. */
+/* An optional (place x) in front of an offset, or the bare number of older texts; true when there
+ * is one. */
 static bool take_place(Parser *parser, const char *word, Space space, uint32_t *index) {
   *index = 0;
+  if (parse_at_number(parser)) {
+    *index = parse_index(parser, space);
+    return true;
+  }
   if (!parse_take_group(parser, word)) return false;
   *index = parse_index(parser, space);
   parse_close(parser);
@@ -377,8 +382,10 @@ static void parse_elem(Parser *parser) {
   parse_define(parser, SPACE_ELEM, name);
   if (parse_take_word(parser, "declare")) {
     flags = SEGMENT_NOT_ACTIVE | SEGMENT_EXPLICIT;
-  } else if (parser->token.kind == TOKEN_OPEN && !parse_at_ref_type(parser)) {
-    has_table = take_place(parser, "table", SPACE_TABLE, &table);
+  } else if (parse_at_number(parser) ||
+             (parser->token.kind == TOKEN_OPEN && !parse_at_ref_type(parser))) {
+    bool is_bare = parse_at_number(parser);
+    has_table = take_place(parser, "table", SPACE_TABLE, &table) && !is_bare;
     if (has_table) flags = SEGMENT_EXPLICIT;
     parse_offset_expr(parser, offset);
   } else {
@@ -553,7 +560,7 @@ static void parse_data(Parser *parser) {
   offset->size = bytes->size = 0;
   parse_optional_id(parser, "data", &name);
   parse_define(parser, SPACE_DATA, name);
-  if (parser->token.kind == TOKEN_OPEN) {
+  if (parser->token.kind == TOKEN_OPEN || parse_at_number(parser)) {
     flags = 0;
     if (take_place(parser, "memory", SPACE_MEMORY, &memory)) flags = SEGMENT_EXPLICIT;
     parse_offset_expr(parser, offset);
