@@ -506,6 +506,56 @@ int wasm_entry(lua_State *L) {
 #endif
 }
 
+#if HAS_CALLK
+/* The same for functions of i32 alone, on the main thread, when nothing needs a second look: what
+ * is not as expected starts over in wasm_entry. Calls of this kind are most of all calls. */
+int wasm_entry_i32(lua_State *L) {
+  const Entry *entry = lua_touserdata(L, lua_upvalueindex(UP_SELF));
+  const Inst *inst = entry->inst;
+  const State *state = entry->runner.state;
+  if (UNLIKELY(!inst->is_plain || L != state->main)) return wasm_entry(L);
+  rille_Activation *a = rille_prepare(state->main_stack, entry->func, L);
+  if (UNLIKELY(!a)) return wasm_entry(L);
+  rille_Slot *slot = a->slots;
+  for (int i = 1, n = (int)entry->n_params; i <= n; i++, slot++) {
+    if (LIKELY(wasm_read_i32(L, i, slot))) continue;
+    rille_finish(a);
+    return wasm_entry(L);
+  }
+  rille_Status status = rille_run(a);
+  if (UNLIKELY(status != RILLE_DONE)) return fail_run(L, a);
+  int n_results = (int)entry->n_results;
+  if (n_results > 0) lua_pushinteger(L, (int32_t)a->slots[0]);
+  rille_finish(a);
+  if (UNLIKELY(inst->is_traced)) wasm_trace(L, inst, "return", entry->name, n_results);
+  return n_results;
+}
+
+static bool is_i32_alone(const Entry *entry) {
+  if (entry->is_host || entry->n_results > 1) return false;
+  for (uint32_t i = 0; i < entry->n_params; i++) {
+    if (entry->params[i] != RILLE_I32) return false;
+  }
+  return entry->n_results == 0 || entry->results[0] == RILLE_I32;
+}
+
+lua_CFunction wasm_entry_for(const Entry *entry) {
+  return is_i32_alone(entry) ? wasm_entry_i32 : wasm_entry;
+}
+#else
+lua_CFunction wasm_entry_for(const Entry *entry) {
+  (void)entry;
+  return wasm_entry;
+}
+#endif
+
+bool wasm_is_entry(lua_CFunction function) {
+#if HAS_CALLK
+  if (function == wasm_entry_i32) return true;
+#endif
+  return function == wasm_entry;
+}
+
 /* ---- Hooks ------------------------------------------------------------------------------------*/
 
 /* Pending hooks of Lua run when Lua code runs: a loop of as many instructions as the count hook
@@ -568,7 +618,7 @@ Inst *wasm_closure_inst(const rille_Func *func) {
 }
 
 bool wasm_is_running_function(lua_CFunction function) {
-  return function == wasm_entry || function == wasm_instantiate;
+  return wasm_is_entry(function) || function == wasm_instantiate;
 }
 
 void wasm_init_entry(Entry *entry) {

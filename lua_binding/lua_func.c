@@ -6,11 +6,11 @@
 #include "lua_wasm.h"
 
 #if HAS_CALLK
-#define IS_ENTRY(function) ((function) == wasm_entry || (function) == wasm_typed_entry)
-
 Entry *wasm_test_entry(lua_State *L, int at) {
   lua_CFunction function = lua_tocfunction(L, at);
-  if (!function || !IS_ENTRY(function) || !lua_getupvalue(L, at, UP_SELF)) return NULL;
+  if (!function || (!wasm_is_entry(function) && function != wasm_typed_entry) || !lua_getupvalue(L, at, UP_SELF)) {
+    return NULL;
+  }
   Entry *entry = lua_touserdata(L, -1);
   lua_pop(L, 1);
   return entry;
@@ -98,7 +98,7 @@ void wasm_push_func(lua_State *L, State *state, rille_Func *func, const char *na
   compat_get_attached(L, -1);
   compat_set_attached(L, -5);
   bool is_closure = !instance && wasm_closure_id(func) != 0;
-  lua_pushcclosure(L, is_closure ? wasm_typed_entry : wasm_entry, UP_OWNER);
+  lua_pushcclosure(L, is_closure ? wasm_typed_entry : wasm_entry_for(entry), UP_OWNER);
   wasm_wrap(L);
   wasm_set_object(L, func);
 }
@@ -154,6 +154,10 @@ int wasm_typed_entry(lua_State *L) {
   const Entry *entry = lua_touserdata(L, lua_upvalueindex(UP_SELF));
   if (entry->inst && !entry->inst->instance) {
     return luaL_error(L, "bad call to '%s' (instance is closed)", entry->name);
+  }
+  if (wasm_closure_id(entry->func) == 0) {
+    return luaL_error(L, "bad call to '%s' (it works on the memory of guest code that calls it)",
+                      entry->name);
   }
   int n = (int)entry->n_params;
   int n_given = lua_gettop(L);
@@ -222,6 +226,22 @@ int wasm_func(lua_State *L) {
   wasm_wrap(L);
   wasm_set_object(L, entry->func);
   return 1;
+}
+
+void wasm_push_host_func(lua_State *L, State *state, rille_Func *func, const char *name,
+                         int keep) {
+  keep = lua_absindex(L, keep);
+  Entry *entry = push_entry(L, state, func, name, strlen(name), TYPE_OWN_ENTRY);
+  wasm_state_hold(state);
+  lua_createtable(L, 1, 0);
+  lua_pushvalue(L, keep);
+  compat_rawseti(L, -2, 1);
+  compat_set_attached(L, -2);
+  lua_pushvalue(L, lua_upvalueindex(UP_REFS));
+  lua_pushvalue(L, lua_upvalueindex(UP_THREADS));
+  lua_pushcclosure(L, wasm_typed_entry, N_SHARED_UPVALUES);
+  wasm_wrap(L);
+  wasm_set_object(L, entry->func);
 }
 
 static int own_entry_gc(lua_State *L) {

@@ -149,6 +149,14 @@ static void push_value(lua_State *L, const Search *search, const rille_ImportInf
     lua_replace(L, -2);
   }
   type = lua_type(L, -1);
+  if (luaL_testudata(L, -1, TYPE_WASI)) {
+    lua_pushlstring(L, info->module, info->module_size);
+    lua_pushlstring(L, info->name, info->name_size);
+    wasm_push_wasi_func(L, lua_gettop(L) - 2, lua_tostring(L, -2), lua_tostring(L, -1));
+    lua_replace(L, -4);
+    lua_pop(L, 2);
+    return;
+  }
   if (type == LUA_TTABLE || type == LUA_TUSERDATA) {
     lua_pushlstring(L, info->name, info->name_size);
     lua_gettable(L, -2);

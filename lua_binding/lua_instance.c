@@ -124,6 +124,7 @@ static void end_instance(lua_State *L, Inst *inst, int at, bool closes) {
   if (!inst->instance) return;
   rille_Instance *instance = inst->instance;
   inst->instance = NULL;
+  inst->is_plain = false;
   wasm_push_inst_field(L, at, INST_ITEMS);
   if (lua_istable(L, -1)) wasm_leave_items(L, lua_gettop(L), closes);
   lua_pop(L, 1);
@@ -225,6 +226,7 @@ int wasm_instantiate(lua_State *L) {
     return return_failure(L);
   }
   inst->instance = instance;
+  inst->is_plain = true;
   inst->store = rille_instance_store(instance);
   rille_set_instance_user(instance, inst);
   fill_exports(L, inst, INST);
@@ -305,6 +307,7 @@ static int instance_trace(lua_State *L) {
                              luaL_typename(L, 2));
   }
   inst->is_traced = !lua_isnil(L, 2);
+  inst->is_plain = !inst->is_traced;
   compat_get_attached(L, 1);
   lua_insert(L, 2);
   compat_rawseti(L, 2, INST_TRACE);

@@ -61,6 +61,7 @@ typedef struct Inst {
   rille_Instance *instance; /* NULL: closed */
   rille_Store *store;       /* borrowed from instance */
   bool is_traced;
+  bool is_plain; /* open and not traced */
   bool boxes_i64;
   bool has_fuel;
   uint64_t fuel, timeout_ns; /* as given: what a resumed limit gives again */
@@ -122,6 +123,7 @@ typedef struct ModuleBox {
 #define TYPE_VIEW       "wasm.view"
 #define TYPE_SNAPSHOT   "wasm.snapshot"
 #define TYPE_I64        "wasm.i64"
+#define TYPE_WASI       "wasm.wasi"
 #define TYPE_FUNC_TYPE  "wasm.functype"
 
 static inline State *wasm_state(lua_State *L) {
@@ -291,7 +293,12 @@ void wasm_open_call(lua_State *L);
 rille_Func *wasm_new_closure(lua_State *L, State *state, Inst *inst, int closure,
                              const rille_FuncType *type, const char *name, size_t size,
                              uint32_t *id);
-int wasm_entry(lua_State *L); /* the C function behind every exported function */
+int wasm_entry(lua_State *L); /* the C function behind exported functions */
+#if HAS_CALLK
+int wasm_entry_i32(lua_State *L); /* a faster one for some */
+#endif
+lua_CFunction wasm_entry_for(const Entry *entry);
+bool wasm_is_entry(lua_CFunction function);
 rille_Status wasm_poll(rille_Activation *activation);
 rille_Status wasm_on_limit(rille_Activation *activation, rille_Instance *instance,
                            const char *limit);
@@ -323,6 +330,8 @@ void wasm_push_entry_group(lua_State *L, int at); /* the group of the function a
  * function is, if it was not made by wasm_new_closure. */
 void wasm_push_func(lua_State *L, State *state, rille_Func *func, const char *name, size_t size,
                     const Inst *owner);
+/* A function as a typed one that only guests call. Takes the function; keeps the value at `keep`. */
+void wasm_push_host_func(lua_State *L, State *state, rille_Func *func, const char *name, int keep);
 int wasm_func(lua_State *L); /* wasm.func */
 int wasm_typed_entry(lua_State *L);
 int wasm_typed_results(lua_State *L, const Entry *entry);
@@ -402,6 +411,10 @@ void wasm_open_tag(lua_State *L);
 int wasm_tag(lua_State *L);
 int wasm_exception(lua_State *L);
 void wasm_push_tag(lua_State *L, State *state, rille_Tag *tag);
+
+/* lua_wasi.c */
+/* Pushes what stands for the import of the WASI context at `at`, or nil. */
+void wasm_push_wasi_func(lua_State *L, int at, const char *module, const char *name);
 
 /* lua_share.c */
 int wasm_share(lua_State *L);

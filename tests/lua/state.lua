@@ -36,9 +36,10 @@ test("objects used by finalisers when the state is closed", function()
   local function last()
     pcall(hold[1].g, {})
     pcall(hold[1].m.load, hold[1].m, "i32", 0)
+    if t.is_sanitized then return end -- Lua never finalises what is made now
+    pcall(coroutine.wrap(hold[1].g), 1)
     pcall(wasm.instantiate, "(module (memory 1))")
     pcall(wasm.load, "(")
-    pcall(coroutine.wrap(hold[1].g), 1)
   end
   if proxy then
     getmetatable(proxy).__gc = last
