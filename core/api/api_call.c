@@ -70,6 +70,10 @@ rille_Status rille_look_up(rille_Activation *activation) {
   return (rille_Status)limits_look_in_host(act_of(activation));
 }
 
+bool rille_is_due(const rille_Activation *activation) {
+  return limits_is_due(act_of(activation));
+}
+
 rille_Status rille_trap(rille_Activation *activation, const char *message) {
   return (rille_Status)trap_by_host(act_of(activation), message);
 }

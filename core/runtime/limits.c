@@ -281,6 +281,17 @@ RunStatus limits_look_in_host(Act *act) {
   return act->func->instance != NULL ? limits_look(act, act->value_top) : RUN_DONE;
 }
 
+bool limits_is_due(const Act *act) {
+  const Act *bottom = act;
+  while (bottom->outer != NULL) bottom = bottom->outer;
+  const Instance *instance = act->func->instance;
+  if (instance != NULL &&
+      (atomic_load(&store_of(instance->store)->poll) & POLL_INTERRUPT) != 0) {
+    return true;
+  }
+  return outer_is_interrupted(act) || os_monotonic_ns() >= bottom->deadline_ns;
+}
+
 RunStatus run_poll(Act *act, Slot *value_top) {
   Store *store = store_of(act->func->instance->store);
   bool is_interrupted = (atomic_load(&store->poll) & POLL_INTERRUPT) != 0;

@@ -25,6 +25,8 @@ void limits_continue_clock(Act *bottom);
 RunStatus limits_look(Act *act, Slot *value_top);
 /* The same, by a host function: on the C stack already. */
 RunStatus limits_look_in_host(Act *act);
+/* Would a look end the run? */
+bool limits_is_due(const Act *act);
 void limits_add_time(Act *act, uint64_t ns);
 
 #endif

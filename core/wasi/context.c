@@ -221,13 +221,17 @@ bool wasi_next_parameter(const char **at, Parameter *out) {
 }
 
 const char *wasi_kind_types(const Parameter *parameter) {
+  static const struct {
+    char letter;
+    const char *types;
+  } kinds[] = {
+#define KIND(letter, types, printer, names) {letter, types},
+#include "kind.def"
+  };
   if (parameter->is_result) return parameter->kind == 'n' ? "ii" : "i";
-  switch (parameter->kind) {
-#define KIND(letter, types, printer, names) \
-  case letter: return types;                \
-      #include "kind.def"
-    default: return "";
-  }
+  size_t i = 0;
+  while (kinds[i].letter != parameter->kind) i++;
+  return kinds[i].types;
 }
 
 static rille_FuncType *new_type(const Row *row, size_t *n_slots) {

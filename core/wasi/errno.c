@@ -25,10 +25,9 @@ Result wasi_last_errno(void) {
 }
 
 const char *wasi_errno_name(Result result) {
-  switch (result) {
-#define ERRNO(name, number, host) \
-  case number: return #name;      \
-      #include "errno.def"
-    default: return "?";
-  }
+  static const char *const names[] = {
+#define ERRNO(name, number, host) [number] = #name,
+#include "errno.def"
+  };
+  return result < COUNT_OF(names) ? names[result] : "?";
 }

@@ -138,12 +138,13 @@ typedef struct Kind {
 } Kind;
 
 static Kind kind_of(char letter) {
-  switch (letter) {
-#define KIND(letter_, types, printer, names)            \
-  case letter_: return (Kind){letter_, printer, names}; \
-      #include "kind.def"
-    default: return (Kind){letter, NUMBER, ""};
-  }
+  static const Kind kinds[] = {
+#define KIND(letter, types, printer, names) {letter, printer, names},
+#include "kind.def"
+  };
+  size_t i = 0;
+  while (kinds[i].letter != letter) i++;
+  return kinds[i];
 }
 
 static void add_argument(Line *line, const Call *call, Kind kind, const rille_Slot *slot) {
