@@ -70,7 +70,7 @@ enum { CREATE = 1, DIRECTORY = 2, EXCLUSIVE = 4, TRUNCATE = 8 };
 
 static int flags_of(uint32_t oflags, uint64_t rights, uint32_t fdflags, bool follows_last) {
   bool reads = (rights & (RIGHT_OF(FD_READ) | RIGHT_OF(FD_READDIR))) != 0;
-  bool writes = (rights & RIGHT_OF(FD_WRITE)) != 0 && (oflags & DIRECTORY) == 0;
+  bool writes = (rights & RIGHT_OF(FD_WRITE)) != 0;
   int flags = O_NOCTTY | O_NONBLOCK | (writes ? (reads ? O_RDWR : O_WRONLY) : O_RDONLY);
   if (!follows_last) flags |= O_NOFOLLOW;
   if ((oflags & CREATE) != 0) flags |= O_CREAT;
@@ -96,7 +96,7 @@ static Result check_open(const Call *call, const Entry *dir) {
   if (((ARG_U64(5) | ARG_U64(6)) & known & ~dir->inheriting) != 0) return ERRNO_NOTCAPABLE;
   if (!dir->is_read_only) return ERRNO_SUCCESS;
   bool changes = (oflags & TRUNCATE) != 0 || (oflags & (CREATE | EXCLUSIVE)) > CREATE ||
-                 ((ARG_U64(5) & RIGHT_OF(FD_WRITE)) != 0 && (oflags & DIRECTORY) == 0);
+                 (ARG_U64(5) & RIGHT_OF(FD_WRITE)) != 0;
   return changes ? ERRNO_ROFS : ERRNO_SUCCESS;
 }
 

@@ -107,4 +107,4 @@ for line in io.lines(folder .. "/CASES.tsv") do
   header = false
 end
 print(("%d passed, %d failed"):format(passed, failed))
-os.exit(failed == 0)
+os.exit(failed == 0 and 0 or 1, true)
