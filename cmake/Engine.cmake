@@ -1,7 +1,14 @@
 # librille, static and shared. The static one also serves wasm.so and the tests, which reach inside.
 
+set(RILLE_CPU other)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  set(RILLE_CPU x64)
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+  set(RILLE_CPU arm64)
+endif()
+
 set(RILLE_SOURCES "")
-foreach(room base module text runtime interp wasi api)
+foreach(room base module text runtime interp jit jit/${RILLE_CPU} wasi api)
   file(GLOB found CONFIGURE_DEPENDS
     ${PROJECT_SOURCE_DIR}/core/${room}/*.c ${PROJECT_SOURCE_DIR}/core/${room}/*.S)
   list(APPEND RILLE_SOURCES ${found})
