@@ -44,7 +44,7 @@ extern Handler *const interp_handlers[IOP_COUNT];
 enum { UN_S, UN_A };
 enum { BIN_SS, BIN_SI, BIN_IS, BIN_AS, BIN_SA, BIN_AI, BIN_IA };
 enum { CMP_SS, CMP_SI, CMP_AS, CMP_AI };
-enum { LOAD_S, LOAD_A, LOAD_I, LOAD_SS, LOAD_AS, LOAD_X };
+enum { LOAD_S, LOAD_A, LOAD_I, LOAD_SS, LOAD_AS, LOAD_SI, LOAD_SS1, LOAD_SS2, LOAD_SS3, LOAD_X };
 enum { STORE_SS, STORE_SA, STORE_SI, STORE_AS, STORE_AA, STORE_AI, STORE_IS, STORE_IA, STORE_II };
 enum { STORE_X = STORE_II + 1 };
 

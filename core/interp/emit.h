@@ -69,6 +69,11 @@ typedef struct Last {
   Opnd a, b;
   uint32_t start; /* where to go back to, and the accumulator as it was there */
   Acc acc;
+  /* An i32.add whose one operand is `index` shifted left by `scale`, made right before it: where to
+   * go back to for taking back both. The other operand is `base`. */
+  uint8_t scale;
+  uint32_t base, index, scale_start;
+  Acc scale_acc;
 } Last;
 
 typedef struct Ctl {

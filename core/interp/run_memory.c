@@ -92,17 +92,21 @@ static FORCE_INLINE void store_uint8_t(void *at, uint8_t x) {
 /* What the X variants access. */
 #define ADDRESS_ANY(slot, m) interp_address(run, SLOT(slot), U32(12), U64(16), sizeof(m))
 
-#define LOAD(name, t, m)                                                            \
-  LOAD_PAIR(name##_S, t, m, (uint64_t)S_i32(10) + U32(12))                          \
-  LOAD_PAIR(name##_A, t, m, (uint64_t)A_i32 + U32(12))                              \
-  LOAD_PAIR(name##_I, t, m, U32(12))                                                \
-  LOAD_PAIR(name##_SS, t, m, (uint64_t)(uint32_t)(S_i32(10) + S_i32(12)) + U16(14)) \
-  LOAD_PAIR(name##_AS, t, m, (uint64_t)(uint32_t)(A_i32 + S_i32(10)) + U32(12))     \
-  HANDLER(name##_X) {                                                               \
-    const uint8_t *from = ADDRESS_ANY(10, m);                                       \
-    CHECK_TRAP(from ? TRAP_NONE : TRAP_MEMORY_BOUNDS);                              \
-    KEEP_WRITE_##t(load_##m(from));                                                 \
-    NEXT(24);                                                                       \
+#define LOAD(name, t, m)                                                                    \
+  LOAD_PAIR(name##_S, t, m, (uint64_t)S_i32(10) + U32(12))                                  \
+  LOAD_PAIR(name##_A, t, m, (uint64_t)A_i32 + U32(12))                                      \
+  LOAD_PAIR(name##_I, t, m, U32(12))                                                        \
+  LOAD_PAIR(name##_SS, t, m, (uint64_t)(uint32_t)(S_i32(10) + S_i32(12)) + U16(14))         \
+  LOAD_PAIR(name##_AS, t, m, (uint64_t)(uint32_t)(A_i32 + S_i32(10)) + U32(12))             \
+  LOAD_PAIR(name##_SI, t, m, (uint32_t)(S_i32(10) + U32(12)))                               \
+  LOAD_PAIR(name##_SS1, t, m, (uint64_t)(uint32_t)(S_i32(10) + (S_i32(12) << 1)) + U16(14)) \
+  LOAD_PAIR(name##_SS2, t, m, (uint64_t)(uint32_t)(S_i32(10) + (S_i32(12) << 2)) + U16(14)) \
+  LOAD_PAIR(name##_SS3, t, m, (uint64_t)(uint32_t)(S_i32(10) + (S_i32(12) << 3)) + U16(14)) \
+  HANDLER(name##_X) {                                                                       \
+    const uint8_t *from = ADDRESS_ANY(10, m);                                               \
+    CHECK_TRAP(from ? TRAP_NONE : TRAP_MEMORY_BOUNDS);                                      \
+    KEEP_WRITE_##t(load_##m(from));                                                         \
+    NEXT(24);                                                                               \
   }
 
 #define STORE_ONE(name, t, m, address, value, size) \

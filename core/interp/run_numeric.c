@@ -38,6 +38,14 @@
 #define BIN(name, r, ta, tb, expr) BINT(name, r, ta, tb, TRAP_NONE, expr)
 #include "../tables/numeric.def"
 
+/* A step of many hash functions and ciphers: exclusive or, then a rotation by a constant. */
+PAIR(I32_XOR_ROTL_SS, i32, TWO(i32, S_i32(10), i32, S_i32(12)), TRAP_NONE, i32_rotl(a ^ b, U16(14)),
+     16)
+PAIR(I32_XOR_ROTL_AS, i32, TWO(i32, A_i32, i32, S_i32(10)), TRAP_NONE, i32_rotl(a ^ b, U16(14)), 16)
+PAIR(I64_XOR_ROTL_SS, i64, TWO(i64, S_i64(10), i64, S_i64(12)), TRAP_NONE, i64_rotl(a ^ b, U16(14)),
+     16)
+PAIR(I64_XOR_ROTL_AS, i64, TWO(i64, A_i64, i64, S_i64(10)), TRAP_NONE, i64_rotl(a ^ b, U16(14)), 16)
+
 PAIR(F32_CANONICAL_S, f32, float a = S_f32(10), TRAP_NONE, f32_canonical(a), 16)
 PAIR(F32_CANONICAL_A, f32, float a = f, TRAP_NONE, f32_canonical(a), 16)
 PAIR(F64_CANONICAL_S, f64, double a = S_f64(10), TRAP_NONE, f64_canonical(a), 16)

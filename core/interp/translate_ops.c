@@ -58,6 +58,19 @@ static void emit_unary(Translator *t, unsigned base, ValClass result, bool traps
   produce(t, result, at, iop);
 }
 
+/* Notes that the i32.add just emitted adds something scaled, which `shift`, the newest instruction
+ * before it, made for it alone. */
+static void remember_scaled(Translator *t, const Last *shift, Opnd a, Opnd b) {
+  bool is_shift = shift->is_fusable && shift->end == t->last.start && shift->op == OP_I32_SHL &&
+                  shift->a.kind == OPND_SLOT && shift->b.kind == OPND_IMM && shift->b.bits - 1 < 3;
+  if (!is_shift || a.kind != OPND_ACC || b.kind != OPND_SLOT || a.slot != shift->home) return;
+  t->last.scale = (uint8_t)shift->b.bits;
+  t->last.base = b.slot;
+  t->last.index = shift->a.slot;
+  t->last.scale_start = shift->start;
+  t->last.scale_acc = shift->acc;
+}
+
 static void emit_binary_opnds(Translator *t, Op op, Opnd a, Opnd b) {
   static const uint8_t variants[3][3] = {
       [OPND_SLOT] = {[OPND_SLOT] = BIN_SS, [OPND_ACC] = BIN_SA, [OPND_IMM] = BIN_SI},
@@ -69,12 +82,32 @@ static void emit_binary_opnds(Translator *t, Op op, Opnd a, Opnd b) {
   bool has_imm = a.kind == OPND_IMM || b.kind == OPND_IMM;
   bool is_wide = operand_is_wide(op, 0);
   if (form->traps) emit_position(t);
+  Last before = t->last;
   uint32_t at = emit(t, iop, has_imm && is_wide ? 24 : 16);
   if (a.kind == OPND_SLOT) put16(t, at + 10, a.slot);
   if (b.kind == OPND_SLOT) put16(t, at + (a.kind == OPND_SLOT ? 12 : 10), b.slot);
   if (has_imm) put_imm(t, at, is_wide, a.kind == OPND_IMM ? a.bits : b.bits);
   produce(t, result_class(op), at, iop);
   remember(t, op, a, b);
+  if (op == OP_I32_ADD) remember_scaled(t, &before, a, b);
+}
+
+/* xor, then rotl by a constant */
+static bool xor_rotl(Translator *t, Op op, const Val *val, const Val *count) {
+  bool is_64 = op == OP_I64_ROTL;
+  if ((!is_64 && op != OP_I32_ROTL) || count->where != IN_CONST || !is_fusable(t, val) ||
+      t->last.op != (is_64 ? OP_I64_XOR : OP_I32_XOR) || t->last.b.kind != OPND_SLOT)
+    return false;
+  Opnd a = t->last.a, b = t->last.b;
+  emit_take_back(t);
+  unsigned iop = a.kind == OPND_ACC ? (is_64 ? I_I64_XOR_ROTL_AS : I_I32_XOR_ROTL_AS)
+                                    : (is_64 ? I_I64_XOR_ROTL_SS : I_I32_XOR_ROTL_SS);
+  uint32_t at = emit(t, iop, 16);
+  put16(t, at + 10, a.kind == OPND_ACC ? b.slot : a.slot);
+  put16(t, at + 12, a.kind == OPND_ACC ? 0 : b.slot);
+  put16(t, at + 14, (uint32_t)count->bits & 63);
+  produce(t, CLASS_I, at, iop);
+  return true;
 }
 
 /* Puts the operands of instructions that allow it into the order with the most variants. */
@@ -84,6 +117,7 @@ static bool should_swap(Opnd a, Opnd b) {
 
 static void binary(Translator *t, Op op) {
   Val vb = pop(t), va = pop(t);
+  if (xor_rotl(t, op, &va, &vb)) return;
   Opnd b = operand(t, &vb, va.where != IN_CONST || vb.where != IN_CONST, true);
   bool acc_free = b.kind != OPND_ACC || va.class != vb.class;
   Opnd a = operand(t, &va, b.kind != OPND_IMM, acc_free);
@@ -198,23 +232,39 @@ static void out_of_bounds(Translator *t) {
   emit(t, I_OUT_OF_BOUNDS, 16);
 }
 
-/* i32.add whose sum is the address of this load. */
+/* An i32.add whose sum is the address of this load becomes part of it. */
 static bool load_sum(Translator *t, Op op, const Val *address, uint64_t offset) {
   if (!is_fusable(t, address) || t->last.op != OP_I32_ADD) return false;
-  Opnd a = t->last.a, b = t->last.b;
-  if (b.kind != OPND_SLOT || (a.kind == OPND_SLOT && offset > UINT16_MAX)) return false;
+  Last add = t->last;
+  Opnd a = add.a, b = add.b;
+  unsigned variant;
+  if (add.scale != 0 && offset <= UINT16_MAX) {
+    variant = LOAD_SS1 + add.scale - 1u;
+    a = (Opnd){OPND_SLOT, add.base, 0};
+    b = (Opnd){OPND_SLOT, add.index, 0};
+    t->last.start = add.scale_start;
+    t->last.acc = add.scale_acc;
+  } else if (a.kind == OPND_SLOT && b.kind == OPND_SLOT && offset <= UINT16_MAX) {
+    variant = LOAD_SS;
+  } else if (a.kind == OPND_ACC && b.kind == OPND_SLOT) {
+    variant = LOAD_AS;
+  } else if (a.kind == OPND_SLOT && b.kind == OPND_IMM && offset == 0) {
+    variant = LOAD_SI;
+  } else {
+    return false;
+  }
   emit_take_back(t);
-  unsigned variant = a.kind == OPND_SLOT ? LOAD_SS : LOAD_AS;
   unsigned iop = op_form(op)->base + variant * 2;
   emit_position(t);
   uint32_t at = emit(t, iop, 16);
-  if (a.kind == OPND_SLOT) {
-    put16(t, at + 10, a.slot);
+  put16(t, at + 10, a.kind == OPND_SLOT ? a.slot : b.slot);
+  if (variant == LOAD_AS) {
+    put32(t, at + 12, (uint32_t)offset);
+  } else if (variant == LOAD_SI) {
+    put32(t, at + 12, (uint32_t)b.bits);
+  } else {
     put16(t, at + 12, b.slot);
     put16(t, at + 14, (uint32_t)offset);
-  } else {
-    put16(t, at + 10, b.slot);
-    put32(t, at + 12, (uint32_t)offset);
   }
   finish_load(t, op, at, iop);
   return true;
