@@ -84,6 +84,13 @@ bool os_discard(void *at, size_t size) {
   return size == 0 || map_fresh(at, size, PROT_READ | PROT_WRITE);
 }
 
+bool os_clear(void *at, size_t size) {
+#if defined(__linux__)
+  if (size == 0 || madvise(at, size, MADV_DONTNEED) == 0) return true;
+#endif
+  return os_discard(at, size);
+}
+
 void os_release(void *at, size_t size) {
   if (at != NULL) (void)munmap(at, size);
 }

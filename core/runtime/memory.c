@@ -18,12 +18,19 @@
 #define GUARDED_BYTES     ((UINT64_C(8) << 30) + 64 * KIB)
 #define CHECKED_BYTES_MAX (sizeof(void *) == 8 ? UINT64_C(1) << 40 : UINT64_C(1) << 30)
 #define EAGER_RESERVE_MAX (64 * (uint64_t)MIB) /* reserved whole, so that the memory stays put */
+#define KEPT_BYTES_MAX    (4 * MIB) /* accessible bytes that a pooled reservation keeps */
 enum { POOL_ROOM = 32 };
 
-/* Reservations that were given back. */
+/* Reservations that were given back. The first bytes stay accessible, and are zero: the next memory
+ * is often an instance of the same module. */
+typedef struct Reservation {
+  uint8_t *base;
+  size_t committed;
+} Reservation;
+
 static struct {
   OsMutex mutex;
-  void *bases[POOL_ROOM];
+  Reservation free[POOL_ROOM];
   unsigned n;
 } pool;
 static _Atomic int pool_state;
@@ -41,19 +48,45 @@ static void open_pool(void) {
   os_at_fork(lock_pool, unlock_pool, unlock_pool);
 }
 
-static void *take_reservation(void) {
+/* One with as many accessible bytes as wanted, else the last one given back. */
+static Reservation take_pooled(size_t wanted) {
+  Reservation taken = {NULL, 0};
   os_call_once(&pool_state, open_pool);
   lock_pool();
-  void *base = pool.n != 0 ? pool.bases[--pool.n] : NULL;
+  if (pool.n != 0) {
+    unsigned i = pool.n - 1;
+    while (i > 0 && pool.free[i].committed != wanted) i--;
+    if (pool.free[i].committed != wanted) i = pool.n - 1;
+    taken = pool.free[i];
+    pool.free[i] = pool.free[--pool.n];
+  }
   unlock_pool();
-  return base != NULL ? base : os_reserve((size_t)GUARDED_BYTES);
+  return taken;
 }
 
-static void give_reservation(void *base, size_t used) {
-  os_decommit(base, used);
+/* A reservation with `size` accessible bytes, a multiple of the page size; base NULL: none. */
+static uint8_t *take_reservation(size_t size) {
+  Reservation taken = take_pooled(size);
+  if (taken.base == NULL) taken.base = os_reserve((size_t)GUARDED_BYTES);
+  if (taken.base == NULL) return NULL;
+  if (taken.committed > size) {
+    os_decommit(taken.base + size, taken.committed - size);
+  } else if (!os_commit(taken.base + taken.committed, size - taken.committed)) {
+    os_release(taken.base, (size_t)GUARDED_BYTES);
+    return NULL;
+  }
+  return taken.base;
+}
+
+static void give_reservation(uint8_t *base, size_t used) {
+  Reservation given = {base, used};
+  if (used > KEPT_BYTES_MAX || !os_clear(base, used)) {
+    os_decommit(base, used);
+    given.committed = 0;
+  }
   lock_pool();
   bool keep = pool.n < POOL_ROOM;
-  if (keep) pool.bases[pool.n++] = base;
+  if (keep) pool.free[pool.n++] = given;
   unlock_pool();
   if (!keep) os_release(base, (size_t)GUARDED_BYTES);
 }
@@ -91,9 +124,10 @@ static bool reserve_checked(Memory *memory, uint64_t size) {
 
 static bool reserve(Memory *memory, uint64_t size) {
   if (wants_guard(&memory->type)) {
-    memory->base = take_reservation();
+    memory->base = take_reservation((size_t)page_round(size));
     memory->is_guarded = memory->base != NULL;
     memory->reserved = GUARDED_BYTES;
+    memory->size = memory->is_guarded ? size : 0;
     if (memory->is_guarded) return true;
   }
   return reserve_checked(memory, size);

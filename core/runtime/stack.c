@@ -77,11 +77,8 @@ static void enlarge(Stack *stack, uint64_t bytes) {
 /* The pool */
 
 static bool page_is_used(const char *page) {
-  const uint64_t *words = (const uint64_t *)(const void *)page;
-  for (size_t i = 0; i < 4 * KIB / sizeof *words; i++) {
-    if (words[i] != 0) return true;
-  }
-  return false;
+  /* Each word is like the one before it, and the first is zero: memcmp is the fast way to see. */
+  return load_u64(page) != 0 || memcmp(page, page + 8, 4 * KIB - 8) != 0;
 }
 
 /* Gives memory back when deep runs have left any: frames hold addresses, so a page of them is not
