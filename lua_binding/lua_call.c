@@ -43,8 +43,7 @@ typedef struct Step {
 
 static const char key_tick, key_yield;
 
-void wasm_trace(lua_State *L, const Inst *inst, const char *event, const char *name,
-                int n_values) {
+void wasm_trace(lua_State *L, const Inst *inst, const char *event, const char *name, int n_values) {
   int first = lua_gettop(L) - n_values + 1;
   luaL_checkstack(L, n_values + 6, "too many values to trace");
   if (!wasm_push_inst(L, inst)) return;
@@ -174,8 +173,7 @@ static rille_Status move_limit(lua_State *L, int at, rille_Activation *a, bool i
     if (!lua_isnoneornil(L, at)) {
       lua_Number seconds = lua_type(L, at) == LUA_TNUMBER ? lua_tonumber(L, at) : -1;
       if (!(seconds >= 0)) {
-        luaL_error(L,
-                   "bad value to resume at a timeout (seconds, nil or false expected, got %s)",
+        luaL_error(L, "bad value to resume at a timeout (seconds, nil or false expected, got %s)",
                    luaL_typename(L, at));
       }
       ns = seconds < 1e9 ? (uint64_t)(seconds * 1e9) : UINT64_MAX / 4;
@@ -260,6 +258,21 @@ static rille_Status host_call(rille_Activation *a, void *data, rille_Slot *slots
     rille_continue_clock(a);
   }
   take_results(L, closure, type, a, slots);
+  return RILLE_DONE;
+}
+
+/* The same for i32 alone, on the main thread. */
+static rille_Status host_call_i32(rille_Activation *a, void *data, rille_Slot *slots) {
+  const Closure *closure = data;
+  lua_State *L = a->context;
+  if (UNLIKELY(L != closure->state->main || is_traced(closure))) return host_call(a, data, slots);
+  int n_params = (int)closure->n_params, n_results = (int)closure->n_results;
+  compat_rawgeti(L, lua_upvalueindex(UP_REFS), closure->id);
+  for (int i = 0; i < n_params; i++) lua_pushinteger(L, (int32_t)slots[i]);
+  lua_call(L, n_params, n_results);
+  if (n_results == 0) return RILLE_DONE;
+  if (UNLIKELY(!wasm_read_i32(L, -1, slots))) bad_result(L, closure, 0, -1, RILLE_I32);
+  lua_pop(L, 1);
   return RILLE_DONE;
 }
 
@@ -420,17 +433,16 @@ void wasm_wrap(lua_State *L) {
 }
 
 static void open_steps(lua_State *L) {
-  static const char source[] =
-      "local resume_step = ...\n"
-      "local function apply(f, ...) return f(...) end\n"
-      "local check\n"
-      "function check(self, call, ...)\n"
-      "  if not self then return ... end\n"
-      "  return check(resume_step(self, call, apply(...)))\n"
-      "end\n"
-      "return check, function(step)\n"
-      "  return function(...) return check(step(...)) end\n"
-      "end\n";
+  static const char source[] = "local resume_step = ...\n"
+                               "local function apply(f, ...) return f(...) end\n"
+                               "local check\n"
+                               "function check(self, call, ...)\n"
+                               "  if not self then return ... end\n"
+                               "  return check(resume_step(self, call, apply(...)))\n"
+                               "end\n"
+                               "return check, function(step)\n"
+                               "  return function(...) return check(step(...)) end\n"
+                               "end\n";
   if (luaL_loadbuffer(L, source, sizeof source - 1, "=wasm")) lua_error(L);
   wasm_push_function(L, resume_step);
   lua_call(L, 1, 2);
@@ -507,6 +519,26 @@ int wasm_entry(lua_State *L) {
 }
 
 #if HAS_CALLK
+/* i32 alone, few of them, and one result at most. */
+static bool is_i32_alone(const rille_FuncType *type) {
+  const rille_ValueType *params, *results;
+  size_t n_params = rille_func_params(type, &params),
+         n_results = rille_func_results(type, &results);
+  if (n_params > 8 || n_results > 1) return false;
+  for (size_t i = 0; i < n_params; i++) {
+    if (params[i] != RILLE_I32) return false;
+  }
+  return n_results == 0 || results[0] == RILLE_I32;
+}
+
+static rille_HostFn *host_fn_for(const rille_FuncType *type) {
+  return is_i32_alone(type) ? host_call_i32 : host_call;
+}
+
+static bool is_ours(rille_HostFn *fn) {
+  return fn == host_call || fn == host_call_i32;
+}
+
 /* The same for functions of i32 alone, on the main thread, when nothing needs a second look: what
  * is not as expected starts over in wasm_entry. Calls of this kind are most of all calls. */
 int wasm_entry_i32(lua_State *L) {
@@ -531,18 +563,20 @@ int wasm_entry_i32(lua_State *L) {
   return n_results;
 }
 
-static bool is_i32_alone(const Entry *entry) {
-  if (entry->is_host || entry->n_results > 1) return false;
-  for (uint32_t i = 0; i < entry->n_params; i++) {
-    if (entry->params[i] != RILLE_I32) return false;
-  }
-  return entry->n_results == 0 || entry->results[0] == RILLE_I32;
-}
-
 lua_CFunction wasm_entry_for(const Entry *entry) {
-  return is_i32_alone(entry) ? wasm_entry_i32 : wasm_entry;
+  bool is_simple = !entry->is_host && is_i32_alone(rille_func_type(entry->func));
+  return is_simple ? wasm_entry_i32 : wasm_entry;
 }
 #else
+static rille_HostFn *host_fn_for(const rille_FuncType *type) {
+  (void)type;
+  return host_call;
+}
+
+static bool is_ours(rille_HostFn *fn) {
+  return fn == host_call;
+}
+
 lua_CFunction wasm_entry_for(const Entry *entry) {
   (void)entry;
   return wasm_entry;
@@ -595,7 +629,8 @@ rille_Func *wasm_new_closure(lua_State *L, State *state, Inst *inst, int closure
   closure->n_results = (uint32_t)rille_func_results(type, &types);
   closure->needs_room = closure->n_params + closure->n_results > 8;
   memcpy(closure->name, name, size);
-  rille_Func *func = rille_new_host_func(state->engine, type, host_call, closure, drop_closure);
+  rille_Func *func =
+      rille_new_host_func(state->engine, type, host_fn_for(type), closure, drop_closure);
   if (!func) {
     wasm_free_id(state, new_id);
     free(closure);
@@ -608,12 +643,12 @@ rille_Func *wasm_new_closure(lua_State *L, State *state, Inst *inst, int closure
 }
 
 uint32_t wasm_closure_id(const rille_Func *func) {
-  if (rille_host_func_code(func) != host_call) return 0;
+  if (!is_ours(rille_host_func_code(func))) return 0;
   return ((const Closure *)rille_host_func_data(func))->id;
 }
 
 Inst *wasm_closure_inst(const rille_Func *func) {
-  if (rille_host_func_code(func) != host_call) return NULL;
+  if (!is_ours(rille_host_func_code(func))) return NULL;
   return ((const Closure *)rille_host_func_data(func))->inst;
 }
 

@@ -18,7 +18,7 @@
 #define HAS_INTEGERS (LUA_VERSION_NUM >= 503)
 /* Without lua_callk a host function cannot be called from C such that it may yield: the functions
  * that users see are Lua closures around C steps (lua_call.c). */
-#define HAS_CALLK    (LUA_VERSION_NUM >= 502)
+#define HAS_CALLK (LUA_VERSION_NUM >= 502)
 
 #if defined(__GNUC__)
 #define LIKELY(x)                  __builtin_expect(!!(x), 1)
@@ -27,8 +27,8 @@
 #define COLD                       __attribute__((cold, noinline))
 #define PRINTF_LIKE(string, first) __attribute__((format(printf, string, first)))
 #else
-#define LIKELY(x)   (x)
-#define UNLIKELY(x) (x)
+#define LIKELY(x)    (x)
+#define UNLIKELY(x)  (x)
 #define FORCE_INLINE inline
 #define COLD
 #define PRINTF_LIKE(string, first)
@@ -70,18 +70,18 @@
 /* A continuation for lua_callk, written as `static int name_go_on(lua_State *L, intptr_t context)`
  * before DEFINE_CONTINUATION(name). */
 #if LUA_VERSION_NUM >= 503
-#define DEFINE_CONTINUATION(name)                                     \
-  static int name(lua_State *L, int status, lua_KContext context) {   \
-    (void)status;                                                     \
-    return name##_go_on(L, (intptr_t)context);                        \
+#define DEFINE_CONTINUATION(name)                                   \
+  static int name(lua_State *L, int status, lua_KContext context) { \
+    (void)status;                                                   \
+    return name##_go_on(L, (intptr_t)context);                      \
   }
 #define compat_callk(L, n, r, context, k) lua_callk((L), (n), (r), (lua_KContext)(context), (k))
 #elif LUA_VERSION_NUM == 502
-#define DEFINE_CONTINUATION(name)            \
-  static int name(lua_State *L) {            \
-    int context = 0;                         \
-    (void)lua_getctx(L, &context);           \
-    return name##_go_on(L, context);         \
+#define DEFINE_CONTINUATION(name)    \
+  static int name(lua_State *L) {    \
+    int context = 0;                 \
+    (void)lua_getctx(L, &context);   \
+    return name##_go_on(L, context); \
   }
 #define compat_callk(L, n, r, context, k) lua_callk((L), (n), (r), (int)(context), (k))
 #endif

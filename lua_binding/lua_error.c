@@ -242,9 +242,7 @@ static int error_gc(lua_State *L) {
 }
 
 void wasm_open_error(lua_State *L) {
-  static const luaL_Reg metamethods[] = {{"__index", error_index},
-                                         {"__tostring", error_tostring},
-                                         {"__gc", error_gc},
-                                         {NULL, NULL}};
+  static const luaL_Reg metamethods[] = {
+      {"__index", error_index}, {"__tostring", error_tostring}, {"__gc", error_gc}, {NULL, NULL}};
   wasm_define_type(L, TYPE_ERROR, NULL, metamethods);
 }

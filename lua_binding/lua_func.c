@@ -8,7 +8,8 @@
 #if HAS_CALLK
 Entry *wasm_test_entry(lua_State *L, int at) {
   lua_CFunction function = lua_tocfunction(L, at);
-  if (!function || (!wasm_is_entry(function) && function != wasm_typed_entry) || !lua_getupvalue(L, at, UP_SELF)) {
+  if (!function || (!wasm_is_entry(function) && function != wasm_typed_entry) ||
+      !lua_getupvalue(L, at, UP_SELF)) {
     return NULL;
   }
   Entry *entry = lua_touserdata(L, -1);
@@ -25,8 +26,7 @@ Entry *wasm_test_entry(lua_State *L, int at) {
   lua_pop(L, 2);
   if (!is_ours || !lua_getupvalue(L, at, 2)) return NULL;
   lua_CFunction function = lua_tocfunction(L, -1);
-  if ((function != wasm_entry && function != wasm_typed_entry) ||
-      !lua_getupvalue(L, -1, UP_SELF)) {
+  if ((function != wasm_entry && function != wasm_typed_entry) || !lua_getupvalue(L, -1, UP_SELF)) {
     lua_pop(L, 1);
     return NULL;
   }
@@ -74,9 +74,8 @@ static Entry *push_entry(lua_State *L, State *state, rille_Func *func, const cha
 static bool is_current(lua_State *L, const rille_Func *func) {
   const Entry *entry = wasm_test_entry(L, -1);
   return entry && entry->func == func &&
-         (!entry->inst ||
-          (entry->inst->instance &&
-           (entry->is_host || rille_func_instance(func) == entry->inst->instance)));
+         (!entry->inst || (entry->inst->instance &&
+                           (entry->is_host || rille_func_instance(func) == entry->inst->instance)));
 }
 
 void wasm_push_func(lua_State *L, State *state, rille_Func *func, const char *name, size_t size,
@@ -228,8 +227,7 @@ int wasm_func(lua_State *L) {
   return 1;
 }
 
-void wasm_push_host_func(lua_State *L, State *state, rille_Func *func, const char *name,
-                         int keep) {
+void wasm_push_host_func(lua_State *L, State *state, rille_Func *func, const char *name, int keep) {
   keep = lua_absindex(L, keep);
   Entry *entry = push_entry(L, state, func, name, strlen(name), TYPE_OWN_ENTRY);
   wasm_state_hold(state);

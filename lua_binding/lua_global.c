@@ -65,8 +65,8 @@ int wasm_global(lua_State *L) {
   rille_Store *store = is_reference ? rille_new_store(state->engine) : NULL;
   const rille_Slot zero[2] = {0, 0};
   rille_Error *error = NULL;
-  rille_Global *global = rille_new_global(state->engine, store, type, lua_toboolean(L, 3), zero,
-                                          &error);
+  rille_Global *global =
+      rille_new_global(state->engine, store, type, lua_toboolean(L, 3), zero, &error);
   if (store) rille_free_store(store); /* the global's handle keeps it */
   if (!global) {
     lua_pushstring(L, error ? rille_error_message(error) : "not enough memory");

@@ -17,8 +17,9 @@ bool wasm_number_to_i64(lua_Number x, int64_t *out) {
 }
 
 static int digit_of(char c, unsigned base) {
-  int d = c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
-                                                                             : 99;
+  int d = c >= '0' && c <= '9'                 ? c - '0'
+          : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
+                                               : 99;
   return d < (int)base ? d : -1;
 }
 
@@ -113,11 +114,11 @@ static int64_t divide(lua_State *L, int64_t a, int64_t b, bool wants_rest) {
   return wants_rest ? r : q;
 }
 
-#define ARITHMETIC(name, expression)             \
-  static int name(lua_State *L) {                \
+#define ARITHMETIC(name, expression)              \
+  static int name(lua_State *L) {                 \
     int64_t a = operand(L, 1), b = operand(L, 2); \
-    wasm_box_i64(L, (int64_t)(expression));      \
-    return 1;                                    \
+    wasm_box_i64(L, (int64_t)(expression));       \
+    return 1;                                     \
   }
 ARITHMETIC(i64_add, (uint64_t)a + (uint64_t)b)
 ARITHMETIC(i64_sub, (uint64_t)a - (uint64_t)b)
@@ -184,11 +185,12 @@ static int run_find_cdata(lua_State *L) {
 void wasm_open_i64(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"tonumber", i64_tonumber}, {"eq", i64_eq}, {"lt", i64_lt}, {"le", i64_le}, {NULL, NULL}};
-  static const luaL_Reg metamethods[] = {
-      {"__add", i64_add}, {"__sub", i64_sub},           {"__mul", i64_mul},
-      {"__div", i64_div}, {"__mod", i64_mod},           {"__unm", i64_unm},
-      {"__eq", i64_eq},   {"__lt", i64_lt},             {"__le", i64_le},
-      {"__tostring", i64_tostring}, {"__concat", i64_concat}, {NULL, NULL}};
+  static const luaL_Reg metamethods[] = {{"__add", i64_add},       {"__sub", i64_sub},
+                                         {"__mul", i64_mul},       {"__div", i64_div},
+                                         {"__mod", i64_mod},       {"__unm", i64_unm},
+                                         {"__eq", i64_eq},         {"__lt", i64_lt},
+                                         {"__le", i64_le},         {"__tostring", i64_tostring},
+                                         {"__concat", i64_concat}, {NULL, NULL}};
   wasm_define_type(L, TYPE_I64, methods, metamethods);
   lua_pushcfunction(L, run_find_cdata);
   lua_call(L, 0, 0);

@@ -80,8 +80,8 @@ static void take_closure(lua_State *L, const Search *search, int at, const rille
   lua_concat(L, 3);
   size_t size;
   const char *name = lua_tolstring(L, -1, &size);
-  out->items[i].func = wasm_new_closure(L, search->state, search->inst, at, info->func_type, name,
-                                        size, &id);
+  out->items[i].func =
+      wasm_new_closure(L, search->state, search->inst, at, info->func_type, name, size, &id);
   out->owned[i] = true;
   lua_pushvalue(L, at);
   compat_rawseti(L, search->group, id);

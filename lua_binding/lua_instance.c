@@ -30,8 +30,8 @@ static void read_limits(lua_State *L, int at, rille_Limits *limits) {
   }
   const char *on_limit = wasm_option_string(L, at, function, "on_limit");
   if (on_limit && strcmp(on_limit, "yield") != 0 && strcmp(on_limit, "raise") != 0) {
-    luaL_error(L, "bad option 'on_limit' to '%s' ('raise' or 'yield' expected, got '%s')",
-               function, on_limit);
+    luaL_error(L, "bad option 'on_limit' to '%s' ('raise' or 'yield' expected, got '%s')", function,
+               on_limit);
   }
   limits->suspends = on_limit && strcmp(on_limit, "yield") == 0;
 }
@@ -109,8 +109,7 @@ static rille_Instance *begin(lua_State *L, State *state, rille_Module *module,
   for (int attempt = 0;; attempt++) {
     rille_Store *store = rille_new_store(state->engine);
     if (!store) luaL_error(L, "not enough memory");
-    rille_Instance *instance =
-        rille_begin_instance(store, module, imports, limits, start, error);
+    rille_Instance *instance = rille_begin_instance(store, module, imports, limits, start, error);
     rille_free_store(store);
     if (instance || attempt > 0 || !is_shortage(*error)) return instance;
     rille_free_error(*error);
@@ -218,8 +217,7 @@ int wasm_instantiate(lua_State *L) {
   inst->timeout_ns = limits.timeout_ns;
   if (!wasm_resolve_imports(L, INST, box->module, IMPORTS)) return return_failure(L);
   Imports *imports = lua_touserdata(L, RESOLVED);
-  rille_Instance *instance =
-      begin(L, state, box->module, imports->items, &limits, &start, &error);
+  rille_Instance *instance = begin(L, state, box->module, imports->items, &limits, &start, &error);
   wasm_free_imports(imports);
   if (!instance) {
     wasm_push_error(L, error);
@@ -434,14 +432,10 @@ static int exports_tostring(lua_State *L) {
 }
 
 void wasm_open_instance(lua_State *L) {
-  static const luaL_Reg methods[] = {{"close", instance_close},
-                                     {"usage", instance_usage},
-                                     {"refuel", instance_refuel},
-                                     {"interrupt", instance_interrupt},
-                                     {"trace", instance_trace},
-                                     {"snapshot", instance_snapshot},
-                                     {"reset", instance_reset},
-                                     {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"close", instance_close},   {"usage", instance_usage},
+                                     {"refuel", instance_refuel}, {"interrupt", instance_interrupt},
+                                     {"trace", instance_trace},   {"snapshot", instance_snapshot},
+                                     {"reset", instance_reset},   {NULL, NULL}};
   static const luaL_Reg metamethods[] = {{"__gc", instance_gc},
                                          {"__close", instance_close},
                                          {"__tostring", instance_tostring},

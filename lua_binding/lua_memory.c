@@ -21,11 +21,12 @@ uint8_t *wasm_memory_range(lua_State *L, const Item *memory, uint64_t at, uint64
 }
 
 uint64_t wasm_check_address(lua_State *L, int arg, const Item *memory, const char *function) {
-  rille_Slot at;
+  rille_Slot at = 0;
   if (UNLIKELY(lua_type(L, arg) == LUA_TSTRING || !wasm_read_i64(L, arg, &at))) {
     lua_settop(L, arg);
-    wasm_error_misuse(L, arg - 1, function, "address expected, got %s",
-                      lua_type(L, arg) == LUA_TNUMBER ? lua_tostring(L, arg) : luaL_typename(L, arg));
+    wasm_error_misuse(
+        L, arg - 1, function, "address expected, got %s",
+        lua_type(L, arg) == LUA_TNUMBER ? lua_tostring(L, arg) : luaL_typename(L, arg));
   }
   if (UNLIKELY((int64_t)at < 0)) {
     rille_MemoryType type;
@@ -39,8 +40,9 @@ uint64_t wasm_check_count(lua_State *L, int arg, const char *function) {
   uint64_t n = 0;
   if (UNLIKELY(!wasm_read_count(L, arg, INT64_MAX, &n))) {
     lua_settop(L, arg);
-    wasm_error_misuse(L, arg - 1, function, "count expected, got %s",
-                      lua_type(L, arg) == LUA_TNUMBER ? lua_tostring(L, arg) : luaL_typename(L, arg));
+    wasm_error_misuse(
+        L, arg - 1, function, "count expected, got %s",
+        lua_type(L, arg) == LUA_TNUMBER ? lua_tostring(L, arg) : luaL_typename(L, arg));
   }
   return n;
 }
@@ -167,7 +169,7 @@ static int memory_cstring(lua_State *L) {
   uint64_t room = size - at < most ? size - at : most;
   const uint8_t *end = room > 0 ? memchr(bytes + at, 0, (size_t)room) : NULL;
   if (!end && room < most) return wasm_raise_out_of_bounds(L, out_of_bounds);
-  lua_pushlstring(L, (const char *)bytes + at, 
+  lua_pushlstring(L, (const char *)bytes + at,
                   end ? (size_t)((uint64_t)(end - bytes) - at) : (size_t)room);
   return 1;
 }

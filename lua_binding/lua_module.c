@@ -103,8 +103,7 @@ static void read_options(lua_State *L, int at, const char *function, const char 
   out->is_native = wasm_option_bool(L, at, function, "native", false);
   const char *i64 = wasm_option_string(L, at, function, "i64");
   if (i64 && strcmp(i64, "boxed") != 0 && strcmp(i64, "auto") != 0) {
-    luaL_error(L, "bad option 'i64' to '%s' ('boxed' or 'auto' expected, got '%s')", function,
-               i64);
+    luaL_error(L, "bad option 'i64' to '%s' ('boxed' or 'auto' expected, got '%s')", function, i64);
   }
   out->boxes_i64 = i64 && strcmp(i64, "boxed") == 0;
   lua_pop(L, 1);
@@ -166,8 +165,7 @@ bool wasm_load_source(lua_State *L, const char *function, int at, int options_at
   size_t size;
   const char *bytes = lua_tolstring(L, at, &size);
   bool is_serial = size >= 8 && memcmp(bytes, SERIAL_MAGIC, SERIAL_MAGIC_SIZE) == 0;
-  const char *what = is_serial && options.is_native ? NULL
-                                                    : recognise((const void *)bytes, size);
+  const char *what = is_serial && options.is_native ? NULL : recognise((const void *)bytes, size);
   if (what) {
     lua_pushfstring(L, "this is %s", what);
     wasm_push_new_error(L, RILLE_ERROR_UNSUPPORTED, NULL, lua_tostring(L, -1));
@@ -200,8 +198,7 @@ int wasm_loadfile(lua_State *L) {
   }
   read_options(L, 2, "loadfile", load_option_names, &options);
   rille_Error *error = NULL;
-  rille_Module *module =
-      rille_load_file(state->engine, lua_tostring(L, 1), &options.load, &error);
+  rille_Module *module = rille_load_file(state->engine, lua_tostring(L, 1), &options.load, &error);
   if (!module) {
     push_load_error(L, error);
     lua_pushvalue(L, 1);

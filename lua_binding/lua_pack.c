@@ -6,8 +6,18 @@
  */
 #include "lua_wasm.h"
 
-typedef enum Kind { INTEGER, UNSIGNED, FLOAT, DOUBLE, FIXED, COUNTED, ZERO, PADDING, ALIGN, NONE }
-    Kind;
+typedef enum Kind {
+  INTEGER,
+  UNSIGNED,
+  FLOAT,
+  DOUBLE,
+  FIXED,
+  COUNTED,
+  ZERO,
+  PADDING,
+  ALIGN,
+  NONE
+} Kind;
 
 typedef struct Format {
   lua_State *L;
@@ -69,8 +79,8 @@ static Part read_option(Format *f) {
     case '>': f->is_big = true; return (Part){NONE, 0, 0};
     case '!': f->max_align = read_integer_size(f, 8); return (Part){NONE, 0, 0};
     case 'c': {
-      if (!is_digit(*f->next)) luaL_error(f->L, "bad format to '%s' (missing size for 'c')",
-                                          f->function);
+      if (!is_digit(*f->next))
+        luaL_error(f->L, "bad format to '%s' (missing size for 'c')", f->function);
       return (Part){FIXED, read_size(f, 0), 0};
     }
     default:
@@ -83,11 +93,11 @@ static Part next_part(Format *f, uint64_t at) {
   Part part = read_option(f);
   uint64_t align = part.size;
   if (part.kind == ALIGN) {
-    if (*f->next == '\0') luaL_error(f->L, "bad format to '%s' (invalid next option for 'X')",
-                                     f->function);
+    if (*f->next == '\0')
+      luaL_error(f->L, "bad format to '%s' (invalid next option for 'X')", f->function);
     align = read_option(f).size;
-    if (align == 0) luaL_error(f->L, "bad format to '%s' (invalid next option for 'X')",
-                               f->function);
+    if (align == 0)
+      luaL_error(f->L, "bad format to '%s' (invalid next option for 'X')", f->function);
   } else if (part.kind > DOUBLE && part.kind != COUNTED) {
     return part;
   }
@@ -160,8 +170,7 @@ static const char *check_string(Format *f, int arg, size_t *size) {
 }
 
 /* Strings of the three kinds; returns the bytes written. */
-static uint64_t pack_string(Format *f, const Part *part, int arg, const Item *memory,
-                            uint64_t at) {
+static uint64_t pack_string(Format *f, const Part *part, int arg, const Item *memory, uint64_t at) {
   size_t size;
   const char *text = check_string(f, arg, &size);
   uint64_t head = part->kind == COUNTED ? part->size : 0;
@@ -197,9 +206,7 @@ int wasm_memory_pack(lua_State *L) {
         pack_integer(&f, &part, ++arg, wasm_memory_range(L, memory, at, part.size));
         break;
       case FLOAT:
-      case DOUBLE:
-        pack_float(&f, &part, ++arg, wasm_memory_range(L, memory, at, part.size));
-        break;
+      case DOUBLE: pack_float(&f, &part, ++arg, wasm_memory_range(L, memory, at, part.size)); break;
       case FIXED:
       case COUNTED:
       case ZERO: part.size = pack_string(&f, &part, ++arg, memory, at); break;
@@ -272,8 +279,8 @@ int wasm_memory_unpack(lua_State *L) {
     switch (part.kind) {
       case INTEGER:
       case UNSIGNED:
-        wasm_push_i64(
-            L, decode_integer(&f, &part, wasm_memory_range(L, memory, at, part.size)), false);
+        wasm_push_i64(L, decode_integer(&f, &part, wasm_memory_range(L, memory, at, part.size)),
+                      false);
         n++;
         break;
       case FLOAT:

@@ -153,8 +153,7 @@ static intptr_t serial_of_frame(lua_State *L, lua_Debug *frame) {
   lua_pop(L, 2);
 #endif
   if (!is_ours || !lua_getlocal(L, frame, marked_slot)) return 0;
-  intptr_t serial =
-      lua_type(L, -1) == LUA_TLIGHTUSERDATA ? (intptr_t)lua_touserdata(L, -1) : 0;
+  intptr_t serial = lua_type(L, -1) == LUA_TLIGHTUSERDATA ? (intptr_t)lua_touserdata(L, -1) : 0;
   lua_pop(L, 1);
   return serial;
 }
@@ -234,8 +233,7 @@ static bool runs_instance(lua_State *L, const Inst *inst, const rille_Stack *sta
     if (entry && entry->inst == inst) return true;
 #else
     for (rille_Activation *a = stack ? rille_stack_top(stack) : NULL; a; a = a->outer) {
-      if (rille_func_instance(a->func) == inst->instance &&
-          a->user == serial_of_frame(L, &frame)) {
+      if (rille_func_instance(a->func) == inst->instance && a->user == serial_of_frame(L, &frame)) {
         return true;
       }
     }

@@ -13,11 +13,12 @@ static Home push_home(lua_State *L, const Item *item) {
 }
 
 static uint64_t check_index(lua_State *L, int arg, const Item *item, const char *function) {
-  rille_Slot at;
+  rille_Slot at = 0;
   if (lua_type(L, arg) != LUA_TNUMBER || !wasm_read_i64(L, arg, &at)) {
     lua_settop(L, arg);
-    wasm_error_misuse(L, arg - 1, function, "index expected, got %s",
-                      lua_type(L, arg) == LUA_TNUMBER ? lua_tostring(L, arg) : luaL_typename(L, arg));
+    wasm_error_misuse(
+        L, arg - 1, function, "index expected, got %s",
+        lua_type(L, arg) == LUA_TNUMBER ? lua_tostring(L, arg) : luaL_typename(L, arg));
   }
   uint64_t min, max;
   bool is_64;

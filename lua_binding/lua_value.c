@@ -270,7 +270,9 @@ void wasm_push_ref(lua_State *L, const Home *home, rille_ValueType type, rille_S
     return;
   }
   switch (rille_type_family(type)) {
-    case RILLE_FUNC_FAMILY: wasm_push_func(L, home->state, rille_func_of_ref(ref), NULL, 0, home->inst); break;
+    case RILLE_FUNC_FAMILY:
+      wasm_push_func(L, home->state, rille_func_of_ref(ref), NULL, 0, home->inst);
+      break;
     case RILLE_EXTERN_FAMILY: push_extern(L, ref); break;
     default: luaL_error(L, "references of this type do not cross into Lua yet");
   }
@@ -288,8 +290,7 @@ bool wasm_read_value(lua_State *L, int at, const Home *home, rille_ValueType typ
   }
 }
 
-void wasm_push_value(lua_State *L, const Home *home, rille_ValueType type,
-                     const rille_Slot *slot) {
+void wasm_push_value(lua_State *L, const Home *home, rille_ValueType type, const rille_Slot *slot) {
   switch (type) {
     case RILLE_I32: lua_pushinteger(L, (int32_t)*slot); break;
     case RILLE_I64: wasm_push_i64(L, (int64_t)*slot, false); break;
@@ -309,7 +310,8 @@ static const char *push_given(lua_State *L, int at, rille_ValueType type) {
   } else if (lua_type(L, at) == LUA_TSTRING && type == RILLE_V128) {
     lua_pushfstring(L, "string of %d bytes", (int)lua_rawlen(L, at));
   } else if (lua_type(L, at) == LUA_TFUNCTION && wasm_is_reference(type)) {
-    lua_pushstring(L, known ? "function of another type" : "function without a type, see wasm.func");
+    lua_pushstring(L,
+                   known ? "function of another type" : "function without a type, see wasm.func");
   } else {
     lua_pushstring(L, known ? known : luaL_typename(L, at));
   }

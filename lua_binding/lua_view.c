@@ -70,9 +70,7 @@ static int view_len(lua_State *L) {
 }
 
 void wasm_open_view(lua_State *L) {
-  static const luaL_Reg metamethods[] = {{"__index", view_index},
-                                         {"__newindex", view_newindex},
-                                         {"__len", view_len},
-                                         {NULL, NULL}};
+  static const luaL_Reg metamethods[] = {
+      {"__index", view_index}, {"__newindex", view_newindex}, {"__len", view_len}, {NULL, NULL}};
   wasm_define_type(L, TYPE_VIEW, NULL, metamethods);
 }

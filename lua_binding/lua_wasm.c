@@ -268,8 +268,9 @@ static int signature(lua_State *L) {
     return wasm_push_text(L, &item);
   }
   Item *item = wasm_test_item(L, 1);
-  if (!item) return wasm_error_misuse(L, 1, "signature", "a wasm object expected, got %s",
-                                      luaL_typename(L, 1));
+  if (!item)
+    return wasm_error_misuse(L, 1, "signature", "a wasm object expected, got %s",
+                             luaL_typename(L, 1));
   if (item->is_closed) return luaL_error(L, "instance is closed");
   const rille_Extern text = wasm_item_extern(item);
   return wasm_push_text(L, &text);

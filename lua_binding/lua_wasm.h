@@ -35,12 +35,12 @@ typedef struct State {
   bool raises_strings;
   bool boxes_integers; /* reserved for results on Luas without integers: load option i64 */
   uint32_t next_id, n_free_ids, free_ids_room;
-  uint32_t *free_ids; /* ids of `refs` that are free again */
-  bool is_closing;    /* lua_close runs: no Lua table is touched any more */
+  uint32_t *free_ids;        /* ids of `refs` that are free again */
+  bool is_closing;           /* lua_close runs: no Lua table is touched any more */
   struct StackBox *stacks;   /* of the coroutines that were inside guest code */
   struct Deferred *deferred; /* instances that dead activations still point to (lua_stack.c) */
-  Cell *released;     /* extern values that no guest refers to any more */
-  size_t external;    /* bytes allocated since Lua's collector was last told */
+  Cell *released;            /* extern values that no guest refers to any more */
+  size_t external;           /* bytes allocated since Lua's collector was last told */
 #if !HAS_CALLK
   struct Step *step; /* the innermost C step that runs guest code (lua_call.c) */
 #endif
@@ -70,12 +70,12 @@ typedef struct Inst {
 /* The userdata behind an exported or typed function. */
 typedef struct Entry {
   Runner runner;
-  Inst *inst; /* its instance; that of the importer for a host closure; NULL: wasm.func */
+  Inst *inst;       /* its instance; that of the importer for a host closure; NULL: wasm.func */
   rille_Func *func; /* wasm.func: retained */
   const rille_ValueType *params, *results;
   uint32_t n_params, n_results;
   bool boxes_i64;
-  bool is_host; /* the function is the host's: no guest code needed */
+  bool is_host;    /* the function is the host's: no guest code needed */
   bool has_refs;   /* some parameter is a reference */
   bool needs_room; /* more results than every C function has room for */
   char name[];
@@ -107,24 +107,24 @@ typedef struct ModuleBox {
 } ModuleBox;
 
 /* Metatables in the registry. */
-#define TYPE_STATE      "wasm.state"
-#define TYPE_MODULE     "wasm.module"
-#define TYPE_INSTANCE   "wasm.instance"
-#define TYPE_MEMORY     "wasm.memory"
-#define TYPE_TABLE      "wasm.table"
-#define TYPE_GLOBAL     "wasm.global"
-#define TYPE_TAG        "wasm.tag"
-#define TYPE_EXCEPTION  "wasm.exception"
-#define TYPE_ERROR      "wasm.error"
-#define TYPE_ENTRY      "wasm.entry"
-#define TYPE_OWN_ENTRY  "wasm.entry.own"
-#define TYPE_STACK      "wasm.stack"
-#define TYPE_IMPORTS    "wasm.imports"
-#define TYPE_VIEW       "wasm.view"
-#define TYPE_SNAPSHOT   "wasm.snapshot"
-#define TYPE_I64        "wasm.i64"
-#define TYPE_WASI       "wasm.wasi"
-#define TYPE_FUNC_TYPE  "wasm.functype"
+#define TYPE_STATE     "wasm.state"
+#define TYPE_MODULE    "wasm.module"
+#define TYPE_INSTANCE  "wasm.instance"
+#define TYPE_MEMORY    "wasm.memory"
+#define TYPE_TABLE     "wasm.table"
+#define TYPE_GLOBAL    "wasm.global"
+#define TYPE_TAG       "wasm.tag"
+#define TYPE_EXCEPTION "wasm.exception"
+#define TYPE_ERROR     "wasm.error"
+#define TYPE_ENTRY     "wasm.entry"
+#define TYPE_OWN_ENTRY "wasm.entry.own"
+#define TYPE_STACK     "wasm.stack"
+#define TYPE_IMPORTS   "wasm.imports"
+#define TYPE_VIEW      "wasm.view"
+#define TYPE_SNAPSHOT  "wasm.snapshot"
+#define TYPE_I64       "wasm.i64"
+#define TYPE_WASI      "wasm.wasi"
+#define TYPE_FUNC_TYPE "wasm.functype"
 
 static inline State *wasm_state(lua_State *L) {
   Runner *self = lua_touserdata(L, lua_upvalueindex(UP_SELF));
@@ -140,8 +140,8 @@ void wasm_push_refs(lua_State *L);
 void wasm_push_config(lua_State *L);
 uint32_t wasm_new_id(lua_State *L, State *state);
 void wasm_free_id(State *state, uint32_t id); /* needs no Lua: the stale entry is overwritten */
-void wasm_push_limit(lua_State *L); /* wasm.limit */
-void wasm_push_shared(lua_State *L); /* the upvalues of every function */
+void wasm_push_limit(lua_State *L);           /* wasm.limit */
+void wasm_push_shared(lua_State *L);          /* the upvalues of every function */
 void wasm_push_function(lua_State *L, lua_CFunction function);
 /* Pushes the Lua object that stands for this address, if Lua still has it. */
 bool wasm_find_object(lua_State *L, const void *address);
@@ -180,8 +180,8 @@ void wasm_push_error(lua_State *L, rille_Error *error); /* takes the error */
 /* An error that Lua code or this module makes; `code` may be NULL. */
 void wasm_push_new_error(lua_State *L, rille_ErrorKind kind, const char *code, const char *message);
 void wasm_set_error_field(lua_State *L, const char *name); /* value on top into the error below */
-int wasm_return_error(lua_State *L); /* nil and the error on top */
-int wasm_raise(lua_State *L);        /* the error on top */
+int wasm_return_error(lua_State *L);                       /* nil and the error on top */
+int wasm_raise(lua_State *L);                              /* the error on top */
 /* That of a run, which is finished. */
 void wasm_push_run_error(lua_State *L, rille_Activation *activation);
 int wasm_raise_run(lua_State *L, rille_Activation *activation);
@@ -330,7 +330,8 @@ void wasm_push_entry_group(lua_State *L, int at); /* the group of the function a
  * function is, if it was not made by wasm_new_closure. */
 void wasm_push_func(lua_State *L, State *state, rille_Func *func, const char *name, size_t size,
                     const Inst *owner);
-/* A function as a typed one that only guests call. Takes the function; keeps the value at `keep`. */
+/* A function as a typed one that only guests call. Takes the function; keeps the value at `keep`.
+ */
 void wasm_push_host_func(lua_State *L, State *state, rille_Func *func, const char *name, int keep);
 int wasm_func(lua_State *L); /* wasm.func */
 int wasm_typed_entry(lua_State *L);
@@ -362,8 +363,8 @@ typedef struct Imports {
   bool *owned; /* functions made for closures: retained */
 } Imports;
 void wasm_open_import(lua_State *L);
-/* Pushes an Imports userdata; or pushes a link error and returns false. `imports` is the stack index
- * of what the user gave, `inst` that of the instance's userdata. */
+/* Pushes an Imports userdata; or pushes a link error and returns false. `imports` is the stack
+ * index of what the user gave, `inst` that of the instance's userdata. */
 bool wasm_resolve_imports(lua_State *L, int inst, rille_Module *module, int imports);
 void wasm_free_imports(Imports *imports);
 
