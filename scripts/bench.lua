@@ -98,10 +98,14 @@ local function run_whole_process(command)
   return native.now() - began, ""
 end
 
+-- Runs one of our Lua files in a process of its own.
+local function lua_command(file)
+  return ("LUA_PATH='%s/?.lua' LUA_CPATH='%s/?.so;%s/?.so' %s %s/%s"):format(
+    built, built, work, jit and "luajit" or arg[-1] or "lua" .. version, root, file)
+end
+
 local function rille_command()
-  return ("LUA_PATH='%s/?.lua' LUA_CPATH='%s/?.so;%s/?.so' %s %s/tests/bench/peers/rille.lua %s")
-    :format(built, built, work, jit and "luajit" or arg[-1] or "lua" .. version, root,
-      options.engine)
+  return lua_command("tests/bench/peers/rille.lua") .. " " .. options.engine
 end
 
 -- {name, command (takes FILE [EXPORT N]), run} of what is on this machine.
@@ -356,26 +360,26 @@ end
 
 -- ---- Memory -------------------------------------------------------------------------------------
 
-local function resident_bytes()
-  collectgarbage()
-  local pages = read_file "/proc/self/statm":match "%d+ (%d+)"
-  return tonumber(pages) * tonumber(capture "getconf PAGESIZE")
+local function write_file(path, text)
+  local file = assert(io.open(path, "w"))
+  file:write(text)
+  file:close()
+  return path
 end
 
 function groups.memory()
   local subjects = {
-    { "no memory", "(module (func (export \"f\")))" },
-    { "one page, untouched", "(module (memory (export \"m\") 1))" },
-    { "markdown.wasm", read_file(root .. "/scripts/plugins/markdown.wasm") },
+    { "no memory", write_file(work .. "/empty.wat", "(module)") },
+    { "one page, untouched", write_file(work .. "/page.wat", "(module (memory 1))") },
+    { "one page, written", write_file(work .. "/data.wat",
+      "(module (memory 1) (data (i32.const 0) \"x\"))") },
+    { "markdown.wasm", root .. "/scripts/plugins/markdown.wasm" },
   }
-  print(("%-34s %9s"):format("memory of 1,000 instances", "B each"))
+  local page_size = tonumber(capture "getconf PAGESIZE")
+  print(("%-34s %9s"):format("resident memory of an instance", "bytes"))
   for _, subject in ipairs(subjects) do
-    local module = assert(wasm.load(subject[2]))
-    local kept = { assert(module:instantiate()) }
-    local before = resident_bytes()
-    for i = 2, 1001 do kept[i] = assert(module:instantiate()) end
-    print(("%-34s %9.0f"):format(subject[1], (resident_bytes() - before) / 1000))
-    for _, instance in ipairs(kept) do instance:close() end
+    local pages = tonumber(capture(lua_command("tests/bench/memory.lua") .. " " .. subject[2]))
+    print(("%-34s %9.0f"):format(subject[1], pages * page_size))
   end
 end
 

@@ -7,13 +7,18 @@ lua=${LUA:-lua5.4}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# expect NAME STATUS PATTERN ARG...: the command's exit status, and a line in its output or errors.
+output_has() {
+  if [ -n "$1" ]; then grep -qE -e "$1" "$work/out"; else [ ! -s "$work/out" ]; fi
+}
+
+# expect NAME STATUS PATTERN ARG...: the command's exit status, and a line in its output or errors
+# (an empty pattern: no output).
 expect() {
   name=$1 status=$2 pattern=$3
   shift 3
   "$lua" scripts/wasm.lua "$@" >"$work/out" 2>&1 <"$work/in"
   got=$?
-  if [ "$got" -eq "$status" ] && grep -qE -e "$pattern" "$work/out"; then
+  if [ "$got" -eq "$status" ] && output_has "$pattern"; then
     passed=$((passed + 1))
   else
     failed=$((failed + 1))
