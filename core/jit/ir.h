@@ -146,6 +146,7 @@ typedef struct Ir {
 const char *ir_op_text(unsigned op);
 typedef enum IrClass { IR_VALUE, IR_PINNED, IR_EFFECT, IR_END } IrClass;
 extern const uint8_t ir_class_of[IR_OP_END]; /* by op; rows of numeric.def that trap: IR_EFFECT */
+extern const uint8_t ir_result_of[OP_COUNT]; /* KIND_x of rows with a fixed result */
 
 /* Does evaluating it have no effect at all (may it float)? */
 static inline bool ir_is_floating(const Node *node) {
