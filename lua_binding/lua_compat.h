@@ -10,6 +10,7 @@
 #include <lua.h>
 #include <lauxlib.h>
 #include <lualib.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -68,14 +69,21 @@
 #endif
 
 /* A continuation for lua_callk, written as `static int name_go_on(lua_State *L, intptr_t context)`
- * before DEFINE_CONTINUATION(name). */
+ * before DEFINE_CONTINUATION(name). One for lua_pcallk also gets a status, LUA_YIELD when all went
+ * well. */
 #if LUA_VERSION_NUM >= 503
 #define DEFINE_CONTINUATION(name)                                   \
   static int name(lua_State *L, int status, lua_KContext context) { \
     (void)status;                                                   \
     return name##_go_on(L, (intptr_t)context);                      \
   }
+#define DEFINE_GUARDED_CONTINUATION(name)                           \
+  static int name(lua_State *L, int status, lua_KContext context) { \
+    return name##_go_on(L, status, (intptr_t)context);              \
+  }
 #define compat_callk(L, n, r, context, k) lua_callk((L), (n), (r), (lua_KContext)(context), (k))
+#define compat_pcallk(L, n, r, context, k) \
+  lua_pcallk((L), (n), (r), 0, (lua_KContext)(context), (k))
 #elif LUA_VERSION_NUM == 502
 #define DEFINE_CONTINUATION(name)    \
   static int name(lua_State *L) {    \
@@ -83,7 +91,14 @@
     (void)lua_getctx(L, &context);   \
     return name##_go_on(L, context); \
   }
-#define compat_callk(L, n, r, context, k) lua_callk((L), (n), (r), (int)(context), (k))
+#define DEFINE_GUARDED_CONTINUATION(name)         \
+  static int name(lua_State *L) {                 \
+    int context = 0;                              \
+    int status = lua_getctx(L, &context);         \
+    return name##_go_on(L, status, context);      \
+  }
+#define compat_callk(L, n, r, context, k)  lua_callk((L), (n), (r), (int)(context), (k))
+#define compat_pcallk(L, n, r, context, k) lua_pcallk((L), (n), (r), 0, (int)(context), (k))
 #endif
 
 #if LUA_VERSION_NUM < 503
@@ -155,10 +170,22 @@ static inline const char *compat_tolstring(lua_State *L, int at, size_t *size) {
 #define luaL_tolstring compat_tolstring
 #endif
 
-static inline void compat_copy(lua_State *L, int from, int to) {
-  to = lua_absindex(L, to);
-  lua_pushvalue(L, from);
-  lua_replace(L, to);
+#if !HAS_CALLK
+/* luaL_error, but the position is that of the user's call, not of the Lua closure in between (whose
+ * chunk is called "wasm"). */
+static inline int compat_error(lua_State *L, const char *format, ...) {
+  lua_Debug caller;
+  va_list args;
+  bool is_wrapped = lua_getstack(L, 1, &caller) && lua_getinfo(L, "S", &caller) &&
+                    strcmp(caller.source, "=wasm") == 0;
+  luaL_where(L, is_wrapped ? 2 : 1);
+  va_start(args, format);
+  lua_pushvfstring(L, format, args);
+  va_end(args);
+  lua_concat(L, 2);
+  return lua_error(L);
 }
+#define luaL_error compat_error
+#endif
 
 #endif

@@ -6,7 +6,7 @@
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
 local files = {
   "values", "misuse", "errors", "module", "imports", "instance", "memory", "pack", "table",
-  "global", "func", "coroutine", "limits", "collect", "state",
+  "global", "func", "coroutine", "limits", "collect", "state", "reference",
 }
 
 io.stdout:setvbuf "line"

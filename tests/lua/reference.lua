@@ -1,0 +1,34 @@
+-- Every example of the reference runs, and prints what it says in `-->` comments of print lines.
+local t = ...
+local here = arg[0]:match("^(.*)/[^/]*$") or "."
+local path = here .. "/../../lua_binding/README.md"
+local file = io.open(path)
+if not file then return end
+local text = file:read "*a"
+file:close()
+
+local load = loadstring or load
+local n = 0
+for block in text:gmatch("```lua\n(.-)```") do
+  n = n + 1
+  t.test("example " .. n .. ": " .. block:match "\n(.-)\n", function()
+    local printed, real_print = {}, print
+    print = function(...) -- luacheck: ignore
+      local line = {}
+      for i = 1, select("#", ...) do line[i] = tostring((select(i, ...))) end
+      printed[#printed + 1] = table.concat(line, "  ")
+    end
+    local chunk = assert(load(block, "=README"))
+    local ok, err = pcall(chunk)
+    print = real_print -- luacheck: ignore
+    if not ok then error(err, 0) end
+    local all = table.concat(printed, "\n")
+    for wanted in block:gmatch("print%b()%s*%-%->%s*([^\n]+)") do
+      if not wanted:find(", then", 1, true) and not wanted:find("...", 1, true) and
+        not wanted:find("and an error", 1, true) and not all:find(wanted, 1, true) then
+        error(("wanted %q in %q"):format(wanted, all), 0)
+      end
+    end
+  end)
+end
+t.test("there are examples", function() t.eq(n > 20, true) end)
