@@ -1,6 +1,7 @@
 /* engine.c - the engine handle and the end of modules. */
 #include "engine.h"
 
+#include "image.h"
 #include "stack.h"
 
 _Static_assert(offsetof(Engine, alloc) == 0, "engine_of_module finds the engine by its allocator");
@@ -43,6 +44,7 @@ void engine_release_module(Module *module) {
   if (atomic_fetch_sub_explicit(&module->refs, 1, memory_order_acq_rel) != 1) return;
   Engine *engine = engine_of_module(module);
   engine_ops_of(module)->drop_module(module);
+  image_free(module);
   atomic_store_explicit(&module->refs, 1, memory_order_relaxed);
   module_release(module);
   engine_release(engine);

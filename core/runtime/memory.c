@@ -78,9 +78,9 @@ static uint8_t *take_reservation(size_t size) {
   return taken.base;
 }
 
-static void give_reservation(uint8_t *base, size_t used) {
+static void give_reservation(uint8_t *base, size_t used, bool has_image) {
   Reservation given = {base, used};
-  if (used > KEPT_BYTES_MAX || !os_clear(base, used)) {
+  if (has_image || used > KEPT_BYTES_MAX || !os_clear(base, used)) {
     os_decommit(base, used);
     given.committed = 0;
   }
@@ -135,7 +135,7 @@ static bool reserve(Memory *memory, uint64_t size) {
 
 static void give_back(Memory *memory) {
   if (memory->is_guarded) {
-    give_reservation(memory->base, (size_t)page_round(memory->size));
+    give_reservation(memory->base, (size_t)page_round(memory->size), memory->has_image);
   } else {
     os_release(memory->base, (size_t)memory->reserved);
   }

@@ -84,6 +84,7 @@ struct Memory {
   MemoryType type;    /* limits.min is the initial one */
   uint64_t max_pages; /* the smaller of the type's and the implementation's */
   bool is_guarded;    /* 8 GiB reservation: compiled code needs no check */
+  bool has_image;     /* image.c: pages of a file lie in it */
   Engine *engine;
   Store *owner;      /* whose allocation budget is charged, or NULL */
   Instance *charged; /* whose limit counts it, or NULL */
