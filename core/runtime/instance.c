@@ -10,6 +10,7 @@
 #include "constexpr.h"
 #include "engine.h"
 #include "externs.h"
+#include "image.h"
 #include "gc.h"
 #include "limits.h"
 #include "memory.h"
@@ -51,6 +52,19 @@ static size_t lay_out(const Module *module, Instance *instance) {
 static bool fail_memory(Error *error) {
   error_set(error, ERROR_MEMORY, "out of memory");
   return false;
+}
+
+InstanceLayout instance_layout(const Module *module) {
+  Instance parts;
+  lay_out(module, &parts);
+#define OFFSET(field) (uint32_t)((char *)parts.field - (char *)&parts)
+  return (InstanceLayout){.memories = OFFSET(memories),
+                          .globals = OFFSET(globals),
+                          .tables = OFFSET(tables),
+                          .funcs = OFFSET(funcs),
+                          .tags = OFFSET(tags),
+                          .own_funcs = OFFSET(own_funcs)};
+#undef OFFSET
 }
 
 /* Imports. Memories, numeric globals, tags and host functions gain a reference; the rest lives in
@@ -227,6 +241,7 @@ static bool run_active(Instance *instance, Error *error) {
     if (module->elems[i].mode != SEGMENT_ACTIVE) continue;
     if (!run_active_elem(instance, i, error)) return false;
   }
+  if (image_apply(instance)) return true;
   for (uint32_t i = 0; i < module->n_datas; i++) {
     if (module->datas[i].mode != SEGMENT_ACTIVE) continue;
     if (!run_active_data(instance, i, error)) return false;

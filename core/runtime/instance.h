@@ -21,6 +21,12 @@ Instance *instance_new(Store *store, Module *module, const Extern *imports,
 void instance_clear(Instance *instance);
 void instance_free(Instance *instance);
 
+/* Where the index spaces lie in an instance of the module, in bytes from its start. */
+typedef struct InstanceLayout {
+  uint32_t memories, globals, tables, funcs, tags, own_funcs;
+} InstanceLayout;
+InstanceLayout instance_layout(const Module *module);
+
 Extern instance_extern(const Instance *instance, ExternKind kind, uint32_t index);
 
 #endif
