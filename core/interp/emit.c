@@ -29,8 +29,8 @@ ValClass class_of(ValType type) {
 
 uint32_t emit(Translator *t, unsigned iop, uint32_t size) {
   if (t->room - t->n_bytes < size) {
-    uint32_t room = MAX(t->room * 2, 1024 + size);
-    if (room > MAX_CODE) emit_fail(t, "function too large to interpret");
+    uint32_t room = MAX(t->room * 2, t->n_bytes + size + 1024);
+    if (size > MAX_CODE || room > MAX_CODE) emit_fail(t, "function too large to interpret");
     t->bytes = arena_resize(&t->arena, t->bytes, t->room, room);
     t->room = room;
   }

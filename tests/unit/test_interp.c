@@ -503,17 +503,19 @@ static void test_many_locals(void **state) {
 }
 
 static void test_wide_table(void **state) {
+  enum { STEPS = 200 };
   Text text = {0};
-  say(&text, "(module (func (export \"f\") (param i32) (result i32) (i32.const 5)"
-             "(block $a (result i32) (block $b (result i32) (i32.const 1) (i32.const 2)"
-             "(br_table");
+  say(&text, "(module (func (export \"f\") (param i32) (result i32) ");
+  for (int i = 0; i < STEPS; i++) say(&text, "(local.set 0 (i32.add (local.get 0) (i32.const 1)))");
+  say(&text, "(i32.const 5) (block $a (result i32) (block $b (result i32) (i32.const 1)"
+             "(i32.const 2) (br_table");
   for (int i = 0; i < 100000; i++) say(&text, " %d", i % 3);
   say(&text, " 1 (local.get 0))) (i32.const 10) i32.add) i32.add))");
   rille_Instance *instance = instantiate(*state, text.at, text.size, NULL, NULL, false);
-  expect_i32(instance, "f", 99999, 5 + 2 + 10);
-  expect_i32(instance, "f", 99997, 5 + 2);
-  expect_i32(instance, "f", 99998, 2);
-  expect_i32(instance, "f", -1, 5 + 2);
+  expect_i32(instance, "f", 99999 - STEPS, 5 + 2 + 10);
+  expect_i32(instance, "f", 99997 - STEPS, 5 + 2);
+  expect_i32(instance, "f", 99998 - STEPS, 2);
+  expect_i32(instance, "f", -1 - STEPS, 5 + 2);
   rille_free_instance(instance);
   free(text.at);
 }
