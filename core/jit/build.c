@@ -428,15 +428,6 @@ static void drop_trivial_phis(Ir *ir) {
   }
 }
 
-/* Operands that were replaced by others. */
-static void follow_operands(Ir *ir) {
-  for (Ref ref = 1; ref < ir->n_nodes; ref++) {
-    Node *node = NODE(ir, ref);
-    if (node->op == IR_NOP) continue;
-    FOR_OPERANDS(node, operand, { *operand = ir_follow(ir, *operand); });
-  }
-}
-
 void ir_build(Ir *ir, Arena *arena, Module *module, uint32_t func, const BuildOptions *options) {
   const FuncDef *def = &module->funcs[func];
   uint32_t size = def->end - def->at;
@@ -448,5 +439,5 @@ void ir_build(Ir *ir, Arena *arena, Module *module, uint32_t func, const BuildOp
   start(&b);
   walk(&b);
   drop_trivial_phis(ir);
-  follow_operands(ir);
+  ir_follow_operands(ir);
 }

@@ -32,7 +32,10 @@ static void simd(Builder *b, const Instr *instr) {
   for (unsigned i = (unsigned)(strchr(sig, '>') - sig); i-- > 0;) operands[i] = pop(b);
   uint64_t lanes = 0;
   uint8_t lane = op_info[op].imm == IMM_LANE ? instr->lane : 0;
-  if (op == OP_I8X16_SHUFFLE) lanes = NODE(b->ir, fold_v128(b->ir, instr->v128))->imm;
+  if (op == OP_I8X16_SHUFFLE) {
+    Ref vector = fold_v128(b->ir, instr->v128);
+    lanes = NODE(b->ir, vector)->imm;
+  }
   Ref result = fold_simd(b->ir, op, operands[0], operands[1], operands[2], lane, lanes);
   if (b->module->is_deterministic && (op_info[op].flags & OPF_NAN))
     result = fold_canonical_nan(b->ir, op, result);

@@ -138,7 +138,8 @@ static inline bool opens_block(Op op) {
 /* Appends an effect, pinned or end node at the place where the builder stands. */
 Ref build_effect(Builder *b, unsigned op, unsigned type);
 static inline Node *build_node(Builder *b, unsigned op, unsigned type) {
-  return NODE(b->ir, build_effect(b, op, type));
+  Ref ref = build_effect(b, op, type); /* may move the nodes */
+  return NODE(b->ir, ref);
 }
 /* A FIELD_LOAD at base + offset. */
 Ref build_field(Builder *b, unsigned type, Ref base, size_t offset, unsigned field, unsigned alias);

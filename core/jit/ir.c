@@ -156,3 +156,11 @@ uint32_t ir_pred_index(const Ir *ir, Block block, Block pred) {
   while (info->preds[i] != pred) i++;
   return i;
 }
+
+void ir_follow_operands(Ir *ir) {
+  for (Ref ref = 1; ref < ir->n_nodes; ref++) {
+    Node *node = NODE(ir, ref);
+    if (node->op == IR_NOP) continue;
+    FOR_OPERANDS(node, operand, { *operand = ir_follow(ir, *operand); });
+  }
+}

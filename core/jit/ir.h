@@ -12,8 +12,9 @@
  *            when a SWITCH names that several times; a BRANCH has two different ones. Phis have an
  *            argument for each predecessor. An operand may be a NOP with a replacement: ir_follow.
  *   memopt   The same, without NOPs among operands.
- *   cfg      `order`, rpo, idom, loop, depth, is_cold are set. Unreachable blocks are gone from
- *            preds. The graph is reducible. A block with phis has only predecessors with one
+ *   cfg      `order`, `by_rpo`, rpo, idom, loop, depth, is_cold are set. Unreachable blocks are gone
+ *            from preds. In `by_rpo` a block follows all that dominate it; in `order` the header of a
+ *            loop may stand behind its body, and cold blocks stand last. The graph is reducible. A block with phis has only predecessors with one
  *            successor (edges that come from elsewhere were split, also those back to a header). A
  *            loop header is entered from outside by one block, which has no other successor: its
  *            preheader, its idom.
@@ -112,6 +113,8 @@ typedef struct BlockInfo {
   Block *preds, *succs;
   uint32_t n_preds, n_succs, room_preds;
   Block idom;     /* immediate dominator, set by cfg; 0 for the entry */
+  Block dom_jump; /* some dominator further up, for cfg_common_dominator */
+  uint32_t dom_depth;
   uint32_t rpo;   /* number in reverse post-order from 1 (the entry), set by cfg; 0: unreachable */
   Block loop;     /* header of the innermost loop it is in (a header: itself), or 0 */
   uint16_t depth; /* of loops; 0: in none */
@@ -132,7 +135,8 @@ typedef struct Ir {
   BlockInfo *blocks;
   uint32_t n_blocks, room_blocks;
   Block entry;
-  Block *order; /* blocks in the order of emission, the entry first; set by cfg */
+  Block *order;  /* blocks in the order of emission, the entry first; set by cfg */
+  Block *by_rpo; /* the same blocks in reverse post-order */
   uint32_t n_order;
   VEC(const uint8_t *) vectors; /* sixteen bytes each */
   Ref *shared; /* fold.c: hash table of the floating nodes */
@@ -182,6 +186,9 @@ static inline Ref ir_follow(const Ir *ir, Ref ref) {
   while (ir->nodes[ref].op == IR_NOP && ir->nodes[ref].a != 0) ref = ir->nodes[ref].a;
   return ref;
 }
+
+/* Lets every operand follow. */
+void ir_follow_operands(Ir *ir);
 
 /* Making nodes and blocks; pointers into nodes and blocks do not outlive these. */
 void ir_init(Ir *ir, Arena *arena, Module *module, uint32_t func, uint32_t room_nodes);
