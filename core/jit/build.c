@@ -130,7 +130,7 @@ static void drop_trivial(Ir *ir, Ref ref) {
     only = arg;
   }
   if (only == 0) return; /* its loop cannot be entered */
-  *phi = (Node){.op = IR_NOP, .a = only};
+  *phi = (Node){.op = IR_NOP, .type = phi->type, .a = only};
 }
 
 static void fill_phi(Builder *b, uint32_t index) {

@@ -241,7 +241,7 @@ static bool join_next(Shaper *s, Block block, Block *joined) {
   if (after->n_preds != 1 || next == block) return false;
   for (uint32_t i = 0; i < after->phis.n; i++) {
     Node *phi = NODE(ir, after->phis.items[i]);
-    *phi = (Node){.op = IR_NOP, .a = phi->args[0]};
+    *phi = (Node){.op = IR_NOP, .type = phi->type, .a = phi->args[0]};
     s->has_replaced = true;
   }
   info->effects.n--;
