@@ -2,6 +2,7 @@
  */
 #include "interp.h"
 
+#include "../runtime/switch.h"
 #include "run.h"
 
 /* What Code.ops points at before the function's first call: an Ops of zeros, then one instruction
@@ -85,6 +86,16 @@ static RunStatus enter(PARAMS) {
 #endif
 }
 
+#if defined(RILLE_NO_SWITCH)
+/* The run's machine stack is the C stack, and gone when somebody asks for a backtrace. The last
+ * slots of the value stack hold no return address that it needs. */
+static Place *keep_place(Act *act, const Place *place) {
+  Place *kept = (Place *)(void *)act->value_end - 1;
+  *kept = *place;
+  return kept;
+}
+#endif
+
 static RunStatus run_function(Act *act) {
   Func *func = act->func;
   if (func->host) return run_call_host(act, func, act->slots, act->slots + func->n_slots);
@@ -103,8 +114,13 @@ static RunStatus run_function(Act *act) {
   act->slots[code->n_param_slots] = (Slot)(uintptr_t)run_exit_address();
   const Memory *memory =
       func->instance->module->n_memories != 0 ? func->instance->memories[0] : NULL;
-  return enter(ops->bytes, act->slots, memory ? memory->base : NULL,
-               memory ? memory_size_now(memory) : 0, (uint64_t)(uintptr_t)code, &run, 0, 0);
+  RunStatus status =
+      enter(ops->bytes, act->slots, memory ? memory->base : NULL,
+            memory ? memory_size_now(memory) : 0, (uint64_t)(uintptr_t)code, &run, 0, 0);
+#if defined(RILLE_NO_SWITCH)
+  if (status != RUN_DONE && act->frames) act->frames = keep_place(act, &run.place);
+#endif
+  return status;
 }
 
 /* Backtraces */

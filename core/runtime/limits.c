@@ -292,10 +292,17 @@ bool limits_is_due(const Act *act) {
   return outer_is_interrupted(act) || os_monotonic_ns() >= bottom->deadline_ns;
 }
 
-RunStatus run_poll(Act *act, Slot *value_top) {
+bool run_wants_look(Act *act) {
   Store *store = store_of(act->func->instance->store);
-  bool is_interrupted = (atomic_load(&store->poll) & POLL_INTERRUPT) != 0;
-  return is_interrupted || take_tick(store) ? limits_look(act, value_top) : RUN_DONE;
+  return (atomic_load(&store->poll) & POLL_INTERRUPT) != 0 || take_tick(store);
+}
+
+RunStatus run_look(Act *act, Slot *value_top) {
+  return limits_look(act, value_top);
+}
+
+RunStatus run_poll(Act *act, Slot *value_top) {
+  return run_wants_look(act) ? limits_look(act, value_top) : RUN_DONE;
 }
 
 RunStatus run_out_of_fuel(Act *act, Slot *value_top) {

@@ -36,7 +36,11 @@ void elem_drop(Instance *instance, uint32_t elem);
  * host function returned, maybe long after, in another call of rille_resume. */
 RunStatus run_call_host(Act *act, Func *callee, Slot *slots, Slot *value_top);
 
-/* instance->poll was seen nonzero: interrupt, deadline, the host's poll hook. RUN_DONE: go on. */
+/* instance->poll was seen nonzero. False: nothing is to be done yet. True: run_look. */
+bool run_wants_look(Act *act);
+/* Interrupt, deadline, the host's poll hook. RUN_DONE: go on. */
+RunStatus run_look(Act *act, Slot *value_top);
+/* Both, for whoever has value_top at hand. */
 RunStatus run_poll(Act *act, Slot *value_top);
 /* The fuel of act->instance is below zero: RUN_DONE when the host added some, else RUN_LIMIT. The
  * engine subtracts the cost of a block at its start, then asks this when the result is negative. */

@@ -3,6 +3,7 @@
 
 #include "runtime.h"
 #include "stores.h"
+#include "switch.h"
 
 RunStatus run_trap(Act *act, Trap trap) {
   act->trap = trap;
@@ -84,13 +85,27 @@ void trap_describe(const Act *act, Error *error) {
 static uint32_t frames_of(const Act *act, FrameInfo *out, uint32_t room) {
   const Instance *instance = act->func->instance;
   if (instance == NULL || act->frames == NULL) return 0;
-  return instance->ops->backtrace(act, out, room);
+  uint32_t n = instance->ops->backtrace(act, out, room);
+  /* A place that an engine does not know is the start of the function's body. */
+  for (uint32_t i = 0; i < MIN(n, room); i++) {
+    if (out[i].offset == 0) out[i].offset = out[i].module->funcs[out[i].func].at;
+  }
+  return n;
+}
+
+/* Without stack switches the frames of a run that a host function left went with the C stack, on
+ * which the engine notes where it stands. */
+static bool has_frames(const Act *act) {
+#if defined(RILLE_NO_SWITCH)
+  if (act->state == ACT_DETACHED) return false;
+#endif
+  return act->state != ACT_NEW;
 }
 
 uint32_t trap_frames(const Act *act, FrameInfo *out, uint32_t room) {
   uint32_t n = 0;
   for (; act != NULL && n < room; act = act->outer) {
-    if (act->state == ACT_NEW) continue;
+    if (!has_frames(act)) continue;
     uint32_t found = frames_of(act, out + n, room - n);
     n += MIN(found, room - n);
   }
