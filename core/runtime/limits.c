@@ -285,8 +285,7 @@ bool limits_is_due(const Act *act) {
   const Act *bottom = act;
   while (bottom->outer != NULL) bottom = bottom->outer;
   const Instance *instance = act->func->instance;
-  if (instance != NULL &&
-      (atomic_load(&store_of(instance->store)->poll) & POLL_INTERRUPT) != 0) {
+  if (instance != NULL && (atomic_load(&store_of(instance->store)->poll) & POLL_INTERRUPT) != 0) {
     return true;
   }
   return outer_is_interrupted(act) || os_monotonic_ns() >= bottom->deadline_ns;
