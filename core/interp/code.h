@@ -128,8 +128,8 @@ typedef struct CallTail {
   uint16_t frame_offset; /* from the caller's frame to the callee's */
 } CallTail;
 
-/* Translates a function and publishes the result; returns what is published. NULL with a message
- * for the guest's host when it cannot be done. */
-const Ops *interp_translate(Code *code, unsigned variant, char *message, size_t size);
+/* Translates a function and publishes the result; returns what is published. NULL and *error
+ * (unsupported, memory) when it cannot be done. */
+const Ops *interp_translate(Code *code, unsigned variant, Error *error);
 
 #endif

@@ -8,6 +8,11 @@
 #ifndef RILLE_INTERP_HANDLER_H
 #define RILLE_INTERP_HANDLER_H
 
+/* The one option of -O2 that the chain cannot do without: for the levels that leave it off. */
+#if defined(__GNUC__) && !defined(__clang__) && defined(__OPTIMIZE__)
+#pragma GCC optimize("optimize-sibling-calls")
+#endif
+
 #include "../module/numeric.h"
 #include "../runtime/runtime.h"
 #include "code.h"

@@ -93,8 +93,9 @@ static Slot *frame_end(const Run *run, const uint8_t *pc, Slot *fp) {
 
 /* Hosts may run while the guest is polled: memory may grow, stores may merge. */
 static RunStatus poll_now(Run *run, const uint8_t *pc, Slot *fp) {
+  if (!run_wants_look(run->act)) return RUN_DONE;
   interp_mark(run, pc, fp);
-  RunStatus status = run_poll(run->act, frame_end(run, pc, fp));
+  RunStatus status = run_look(run->act, frame_end(run, pc, fp));
   run_set_instance(run, run->instance);
   return status;
 }
@@ -145,16 +146,26 @@ HANDLER(ENTER) {
   NEXT(16);
 }
 
+/* NULL: act says why the call fails. In a function of its own, as handlers take no addresses. */
+static NO_INLINE const Ops *translate_for(Act *act, Code *code, unsigned variant) {
+  Error error;
+  const Ops *ops = interp_translate(code, variant, &error);
+  if (ops) return ops;
+  run_trap(act, TRAP_HOST);
+  act->error_kind = error.kind;
+  snprintf(act->message, sizeof act->message, "%.*s", (int)sizeof act->message - 1, error.message);
+  return NULL;
+}
+
 /* First call of a function; acc is its Code. The frame is the callee's, the place is the call. */
 static RunStatus prepare(PARAMS) {
   Code *code = (Code *)(uintptr_t)acc;
   const uint8_t *to = TO_CODE(fp[code->n_param_slots]);
   const Slot *caller_fp = run_is_exit(to) ? fp : fp - load_u16(to - 2);
-  const Ops *ops =
-      interp_translate(code, run->variant, run->act->message, sizeof run->act->message);
+  const Ops *ops = translate_for(run->act, code, run->variant);
   if (UNLIKELY(!ops || !HAS_ROOM(fp, ops->frame_bytes))) {
     interp_mark(run, to - 1, caller_fp);
-    return run_trap(run->act, ops ? TRAP_STACK_EXHAUSTED : TRAP_HOST);
+    return ops ? run_trap(run->act, TRAP_STACK_EXHAUSTED) : RUN_TRAP;
   }
   pc = ops->bytes;
   DISPATCH();

@@ -6,8 +6,6 @@
  * little of the machine stack is used: the first call of a function translates on the guest's
  * stack. Two threads may translate the same function; the first to publish wins.
  */
-#include <stdio.h>
-
 #include "emit.h"
 
 /* Slots behind the operand stack that every frame has: for the return address of a callee, and for
@@ -123,7 +121,7 @@ static const Ops *publish(Code *code, unsigned variant, const Ops *stub, Ops *op
   return ops;
 }
 
-const Ops *interp_translate(Code *code, unsigned variant, char *message, size_t size) {
+const Ops *interp_translate(Code *code, unsigned variant, Error *error) {
   const Ops *stub = code_ops(code, variant);
   Module *module = code->owner->module;
   const FuncDef *def = &module->funcs[code->index];
@@ -145,7 +143,7 @@ const Ops *interp_translate(Code *code, unsigned variant, char *message, size_t 
   Ops *ops = translate(&t);
   arena_clear(&t.arena);
   if (!ops) {
-    snprintf(message, size, "%s", t.error.message);
+    *error = t.error;
     return NULL;
   }
   return publish(code, variant, stub, ops);
