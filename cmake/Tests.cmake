@@ -10,7 +10,6 @@ find_library(CMOCKA_LIBRARY cmocka)
 function(rille_add_program name)
   add_executable(${name} ${ARGN})
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/core ${RILLE_TEST_DIR})
-  target_compile_definitions(${name} PRIVATE _GNU_SOURCE)
   target_link_libraries(${name} PRIVATE rille_flags rille_core)
 endfunction()
 
@@ -19,6 +18,7 @@ file(GLOB programs CONFIGURE_DEPENDS ${RILLE_TEST_DIR}/spec/*.c ${RILLE_TEST_DIR
 foreach(source ${programs})
   get_filename_component(name ${source} NAME_WE)
   rille_add_program(${name} ${source})
+  target_compile_definitions(${name} PRIVATE _GNU_SOURCE)
 endforeach()
 
 if(CMOCKA_INCLUDE AND CMOCKA_LIBRARY)

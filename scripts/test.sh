@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.." || exit 1
 . scripts/packages.sh
 
 # The groups run in two lanes, side by side, once the build is there.
-lane_one="unit spec corpus text lua module command valgrind"
+lane_one="unit spec corpus text lua wasi module command valgrind"
 lane_two="asan hard clang aarch64 style"
 shared=${RILLE_SHARED:-../shared}
 spec_repository=https://github.com/WebAssembly/spec
@@ -156,10 +156,33 @@ lua_programs() {
 run_lua_suite() {
   build=$1 program=$2 version=$3
   shift 3
-  folder=$root/$build/lua/$version
-  export LUA_PATH="$root/tests/lua/?.lua;$folder/?.lua;;" LUA_CPATH="$folder/?.so"
+  use_lua_module "$build" "$version"
+  LUA_PATH="$root/tests/lua/?.lua;$LUA_PATH"
   export RILLE_SHARED="$shared" RILLE_BUILD="$build"
   "$@" "$program" tests/lua/run.lua
+}
+
+use_lua_module() { # use_lua_module BUILD VERSION
+  export LUA_PATH="$root/$1/lua/$2/?.lua;;" LUA_CPATH="$root/$1/lua/$2/?.so"
+}
+
+run_wasi_suite() { # run_wasi_suite BUILD [RUNNER...]
+  use_lua_module "$1" 5.4
+  shift
+  "$@" lua5.4 tests/wasi/suite.lua "$shared/wasi"
+}
+
+# The sightglass programs that are done in some seconds.
+run_sightglass() {
+  use_lua_module build/release 5.4
+  for program in blake3-scalar blake3-simd bz2 noop quicksort regex shootout-ackermann \
+    shootout-base64 shootout-gimli shootout-heapsort shootout-keccak shootout-matrix \
+    shootout-memmove shootout-minicsv shootout-nestedloop shootout-random shootout-ratelimit; do
+    lua5.4 tests/wasi/sightglass.lua "$shared/real/sightglass" "/$program"
+  done >"$logs/sightglass"
+  cat "$logs/sightglass"
+  awk '/ passed, / {p += $1; f += $3} END {print p + 0 " passed, " f + 0 " failed"}' \
+    "$logs/sightglass"
 }
 
 sanitizer_preload() {
@@ -274,6 +297,16 @@ group_lua() {
   done <"$logs/lua_programs"
 }
 
+group_wasi() {
+  if [ -d "$shared/wasi" ]; then
+    suite "wasi suite" run_wasi_suite build/release
+    suite "wasi suite, paths walked by us" run_wasi_suite build/release env RILLE_WALK=1
+    suite "sightglass programs" run_sightglass
+  else
+    skip "wasi suite" "no $shared/wasi"
+  fi
+}
+
 group_module() {
   for module in build/release/lua/*/wasm.so; do
     version=$(basename "$(dirname "$module")")
@@ -297,6 +330,8 @@ group_asan() {
   check "asan: damaged modules" mutate_modules
   if [ -f build/asan/lua/5.4/wasm.so ]; then
     suite "asan: lua tests on lua5.4" run_lua_suite build/asan lua5.4 5.4 \
+      env LD_PRELOAD="$(sanitizer_preload)"
+    [ -d "$shared/wasi" ] && suite "asan: wasi suite" run_wasi_suite build/asan \
       env LD_PRELOAD="$(sanitizer_preload)"
   fi
 }
