@@ -131,6 +131,7 @@ static void drop_trivial(Ir *ir, Ref ref) {
   }
   if (only == 0) return; /* its loop cannot be entered */
   *phi = (Node){.op = IR_NOP, .type = phi->type, .a = only};
+  ir->has_replaced = true;
 }
 
 static void fill_phi(Builder *b, uint32_t index) {

@@ -4,6 +4,7 @@
  * which open construct the local belonged before, so that a set that ends is joined to the one
  * around it in one walk over its own entries.
  */
+#include "../base/os.h"
 #include "builder.h"
 
 typedef struct Entry {
@@ -61,25 +62,82 @@ static void close_set(Scanner *s) {
   s->entries.n = open.first + n_left;
 }
 
+/* What follows an opcode, for those that are skipped without looking. */
+enum { LOOK, SKIP_NOTHING, SKIP_NUMBER, SKIP_MEMARG, SKIP_4, SKIP_8 };
+
+static uint8_t skips[256]; /* by the first byte */
+static _Atomic int skips_state;
+
+static unsigned skip_of(unsigned op) {
+  switch ((ImmKind)op_info[op].imm) {
+    case IMM_NONE: return op == OP_END ? LOOK : SKIP_NOTHING;
+    case IMM_LABEL: return op == OP_DELEGATE ? LOOK : SKIP_NUMBER;
+    case IMM_LOCAL: return op == OP_LOCAL_GET ? SKIP_NUMBER : LOOK;
+    case IMM_GLOBAL:
+    case IMM_FUNC:
+    case IMM_I32:
+    case IMM_I64: return SKIP_NUMBER;
+    case IMM_MEMARG: return SKIP_MEMARG;
+    case IMM_F32: return SKIP_4;
+    case IMM_F64: return SKIP_8;
+    default: return LOOK;
+  }
+}
+
+static void make_skips(void) {
+  for (unsigned byte = 0; byte < 256; byte++)
+    skips[byte] = op_of_byte[byte] == OP_INVALID ? LOOK : (uint8_t)skip_of(op_of_byte[byte]);
+}
+
+static const uint8_t *skip_number(const uint8_t *at) {
+  while (*at++ >= 0x80) continue;
+  return at;
+}
+
+/* Moves to the next instruction with a set of its own, or that is not one byte and its numbers. */
+static const uint8_t *skip_plain(const uint8_t *at, const uint8_t *end) {
+  while (at < end) {
+    switch (skips[*at]) {
+      case SKIP_NOTHING: at++; break;
+      case SKIP_NUMBER: at = skip_number(at + 1); break;
+      case SKIP_MEMARG:
+        if (at[1] >= 0x40) return at; /* names a memory, or is not short */
+        at = skip_number(at + 2);
+        break;
+      case SKIP_4: at += 5; break;
+      case SKIP_8: at += 9; break;
+      default: return at;
+    }
+  }
+  return at;
+}
+
+static void look(Scanner *s, const Instr *instr) {
+  switch (instr->op) {
+    case OP_BLOCK:
+    case OP_LOOP:
+    case OP_IF:
+    case OP_TRY:
+    case OP_TRY_TABLE: open_set(s); break;
+    case OP_LOCAL_SET:
+    case OP_LOCAL_TEE: set_local(s, instr->index); break;
+    case OP_END:
+    case OP_DELEGATE:
+      if (s->open.n != 0) close_set(s);
+      break;
+    default: break;
+  }
+}
+
 Scan build_scan(Arena *arena, Reader reader, uint32_t n_locals) {
   Scanner s = {.arena = arena, .owners = ARENA_ARRAY(arena, uint32_t, n_locals + 1)};
   Instr instr;
-  while (reader.at < reader.end) {
+  os_call_once(&skips_state, make_skips);
+  for (;;) {
+    reader.at = skip_plain(reader.at, reader.end);
+    if (reader.at >= reader.end) break;
     instr_read(&reader, &instr);
-    switch (instr.op) {
-      case OP_BLOCK:
-      case OP_LOOP:
-      case OP_IF:
-      case OP_TRY:
-      case OP_TRY_TABLE: open_set(&s); break;
-      case OP_LOCAL_SET:
-      case OP_LOCAL_TEE: set_local(&s, instr.index); break;
-      case OP_END:
-      case OP_DELEGATE:
-        if (s.open.n != 0) close_set(&s);
-        break;
-      default: break;
-    }
+    look(&s, &instr);
   }
   return (Scan){s.sets.items, s.sets.n};
 }

@@ -18,8 +18,7 @@ typedef struct Shaper {
   Ir *ir;
   Block *post; /* post-order of the last walk */
   uint32_t n_post;
-  bool has_joined;   /* some blocks became one */
-  bool has_replaced; /* some phi was replaced: operands have to follow */
+  bool has_joined; /* some blocks became one */
   VEC(Split) splits;
 } Shaper;
 
@@ -242,7 +241,7 @@ static bool join_next(Shaper *s, Block block, Block *joined) {
   for (uint32_t i = 0; i < after->phis.n; i++) {
     Node *phi = NODE(ir, after->phis.items[i]);
     *phi = (Node){.op = IR_NOP, .type = phi->type, .a = phi->args[0]};
-    s->has_replaced = true;
+    ir->has_replaced = true;
   }
   info->effects.n--;
   for (uint32_t i = 0; i < after->effects.n; i++) ir_append(ir, block, after->effects.items[i]);
@@ -617,7 +616,7 @@ void cfg_run(Ir *ir) {
   drop_unreachable(&s);
   thread(&s);
   join(&s);
-  if (s.has_replaced) ir_follow_operands(ir);
+  ir_follow_operands(ir);
   walk(&s);
   find_cold(ir, s.post, s.n_post);
   shape(&s);

@@ -158,6 +158,8 @@ uint32_t ir_pred_index(const Ir *ir, Block block, Block pred) {
 }
 
 void ir_follow_operands(Ir *ir) {
+  if (!ir->has_replaced) return;
+  ir->has_replaced = false;
   for (Ref ref = 1; ref < ir->n_nodes; ref++) {
     Node *node = NODE(ir, ref);
     if (node->op == IR_NOP) continue;

@@ -139,6 +139,7 @@ typedef struct Ir {
   Block *by_rpo; /* the same blocks in reverse post-order */
   uint32_t n_order;
   VEC(const uint8_t *) vectors; /* sixteen bytes each */
+  bool has_replaced; /* some node was replaced: operands have to follow */
   Ref *shared; /* fold.c: hash table of the floating nodes */
   uint32_t n_shared, room_shared;
 } Ir;
@@ -187,7 +188,7 @@ static inline Ref ir_follow(const Ir *ir, Ref ref) {
   return ref;
 }
 
-/* Lets every operand follow. */
+/* Lets every operand follow, when some node was replaced since the last time. */
 void ir_follow_operands(Ir *ir);
 
 /* Making nodes and blocks; pointers into nodes and blocks do not outlive these. */

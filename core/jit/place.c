@@ -65,7 +65,10 @@ static void use_operands(Placer *p, Ref ref) {
 
 static void find_used(Placer *p) {
   Ir *ir = p->ir;
-  for (Ref ref = 0; ref < ir->n_nodes; ref++) NODE(ir, ref)->mark = UNUSED;
+  for (Ref ref = 0; ref < ir->n_nodes; ref++) {
+    NODE(ir, ref)->mark = UNUSED;
+    NODE(ir, ref)->uses = 0;
+  }
   for (uint32_t i = 0; i < ir->n_order; i++) {
     const Refs *effects = &BLOCK_OF(ir, ir->by_rpo[i])->effects;
     for (uint32_t k = 0; k < effects->n; k++) {
@@ -166,6 +169,15 @@ static void list_by_block(Placer *p) {
 
 /* Order inside a block */
 
+static void count_uses(Ir *ir, Ref ref) {
+  FOR_OPERANDS(NODE(ir, ref), operand, { NODE(ir, *operand)->uses++; });
+}
+
+static void put(Placer *p, Ref ref) {
+  p->out[p->n_out++] = ref;
+  count_uses(p->ir, ref);
+}
+
 /* A floating node of the block, after its operands there. */
 static void put_floating(Placer *p, Ref ref, Block block) {
   Ir *ir = p->ir;
@@ -174,7 +186,7 @@ static void put_floating(Placer *p, Ref ref, Block block) {
     ref = p->stack.items[--p->stack.n];
     Node *node = NODE(ir, ref & ~DONE);
     if (ref & DONE) {
-      p->out[p->n_out++] = ref & ~DONE;
+      put(p, ref & ~DONE);
       continue;
     }
     if (node->mark != USED || node->block != block || !ir_is_floating(node)) continue;
@@ -195,7 +207,7 @@ static void put_node(Placer *p, Ref ref, Block block) {
       put_floating(p, *operand, block);
   });
   NODE(ir, ref)->mark = PLACED;
-  p->out[p->n_out++] = ref;
+  put(p, ref);
 }
 
 /* Where the nodes that only other blocks use belong: before the end, and before a call that may
@@ -231,20 +243,13 @@ static void order_block(Placer *p, Block block) {
 static void drop_phis(Ir *ir, Block block) {
   Refs *phis = &BLOCK_OF(ir, block)->phis;
   uint32_t n = 0;
-  for (uint32_t i = 0; i < phis->n; i++)
-    if (NODE(ir, phis->items[i])->mark == USED) phis->items[n++] = phis->items[i];
-  phis->n = n;
-}
-
-static void count_uses(Ir *ir) {
-  for (Ref ref = 0; ref < ir->n_nodes; ref++) NODE(ir, ref)->uses = 0;
-  for (uint32_t i = 0; i < ir->n_order; i++) {
-    const BlockInfo *info = BLOCK_OF(ir, ir->by_rpo[i]);
-    for (uint32_t k = 0; k < info->phis.n; k++)
-      FOR_OPERANDS(NODE(ir, info->phis.items[k]), operand, { NODE(ir, *operand)->uses++; });
-    for (uint32_t k = 0; k < info->effects.n; k++)
-      FOR_OPERANDS(NODE(ir, info->effects.items[k]), operand, { NODE(ir, *operand)->uses++; });
+  for (uint32_t i = 0; i < phis->n; i++) {
+    Ref phi = phis->items[i];
+    if (NODE(ir, phi)->mark != USED) continue;
+    phis->items[n++] = phi;
+    count_uses(ir, phi);
   }
+  phis->n = n;
 }
 
 void place_run(Ir *ir) {
@@ -261,5 +266,4 @@ void place_run(Ir *ir) {
     drop_phis(ir, ir->by_rpo[i]);
     order_block(&p, ir->by_rpo[i]);
   }
-  count_uses(ir);
 }
