@@ -551,6 +551,8 @@ typedef enum rille_RefKind {
 RILLE_API rille_RefKind rille_ref_kind(rille_Slot ref);
 /* The store of the object; NULL for null and small integers. */
 RILLE_API rille_Store *rille_ref_store(rille_Slot ref);
+/* An instance of the store that is not closed and whose user pointer is set; NULL: there is none. */
+RILLE_API rille_Instance *rille_store_instance(rille_Store *store);
 
 typedef struct rille_Held rille_Held;
 /* Keeps the object and its store alive until rille_drop_ref; NULL when there is no memory. */
@@ -605,6 +607,8 @@ RILLE_API rille_Slot rille_new_array(rille_Store *store, rille_ValueType type, u
  * are extended. False: there is none; for set also: immutable, or no value of its type. */
 RILLE_API bool rille_get_field(rille_Slot object, uint32_t index, bool is_signed, rille_Slot *out);
 RILLE_API bool rille_set_field(rille_Slot object, uint32_t index, const rille_Slot *value);
+/* The same for an object that nobody else has seen yet: immutable fields are written too. */
+RILLE_API bool rille_init_field(rille_Slot object, uint32_t index, const rille_Slot *value);
 RILLE_API uint32_t rille_array_length(rille_Slot array);
 
 /* Exceptions: the values are slots, as the tag's parameters. They hold the tag. */
@@ -700,9 +704,10 @@ RILLE_API size_t rille_wasi_open_fds(const rille_Wasi *wasi);
 
 /* How far a call has come that is tried again: zeros for a new one. */
 typedef struct rille_WasiProgress {
-  uint64_t started_ns; /* by the context's monotonic clock */
+  uint64_t started_ns; /* by the context's monotonic clock, once it was asked */
   uint64_t slept_ns;
   uint64_t n_done; /* bytes */
+  bool has_started;
 } rille_WasiProgress;
 /* One try at a call, for a host that waits by itself: the arguments of the function are slots[0]
  * on, which keep them until it is over. False: it would wait, for *wait (borrowed until the next

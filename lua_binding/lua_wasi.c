@@ -397,7 +397,7 @@ static int try_call(lua_State *L) {
   Wasi *box = lua_touserdata(L, lua_upvalueindex(UP_CONTEXT));
   int index = (int)lua_tointeger(L, lua_upvalueindex(UP_INDEX));
   const char *types = lua_tostring(L, lua_upvalueindex(UP_TYPES));
-  Attempt first = {{0, 0, 0}, 0}, *attempt = lua_touserdata(L, 1);
+  Attempt first = {{0}, 0}, *attempt = lua_touserdata(L, 1);
   rille_Slot slots[16] = {0};
   rille_WasiWait wait;
   rille_Status status;
@@ -423,6 +423,15 @@ static int try_call(lua_State *L) {
   return 3;
 }
 
+static void sleep_ms(struct pollfd *polled, size_t n, int ms, rille_WasiProgress *progress) {
+  struct timespec before, after;
+  clock_gettime(CLOCK_MONOTONIC, &before);
+  (void)poll(polled, (nfds_t)n, ms);
+  clock_gettime(CLOCK_MONOTONIC, &after);
+  progress->slept_ns +=
+      (uint64_t)((after.tv_sec - before.tv_sec) * 1000000000 + (after.tv_nsec - before.tv_nsec));
+}
+
 /* wait(attempt, what): for a slice of time; false when the guest is to be stopped. */
 static int wait_slice(lua_State *L) {
   enum { SLICE_MS = 20 };
@@ -441,14 +450,13 @@ static int wait_slice(lua_State *L) {
   lua_getfield(L, 2, "timeout");
   double seconds = lua_isnil(L, -1) ? SLICE_MS : lua_tonumber(L, -1);
   int ms = seconds * 1000 >= SLICE_MS ? SLICE_MS : (int)(seconds * 1000) + 1;
-  struct timespec before, after;
-  clock_gettime(CLOCK_MONOTONIC, &before);
-  (void)poll(polled, (nfds_t)n, ms);
-  clock_gettime(CLOCK_MONOTONIC, &after);
-  attempt->progress.slept_ns +=
-      (uint64_t)((after.tv_sec - before.tv_sec) * 1000000000 + (after.tv_nsec - before.tv_nsec));
-  rille_Activation *a = wasm_find_activation(L, wasm_state(L), attempt->serial);
-  lua_pushboolean(L, a != NULL && !rille_is_due(a));
+  State *state = wasm_state(L);
+  rille_Activation *a = wasm_find_activation(L, state, attempt->serial);
+  if (!a) return luaL_error(L, "instance is closed");
+  rille_continue_clock(a); /* time in host functions may not count, but this does */
+  sleep_ms(polled, n, ms, &attempt->progress);
+  lua_pushboolean(L, !rille_is_due(a));
+  if (!HAS_CALLK || L != state->main) rille_pause_clock(a);
   return 1;
 }
 

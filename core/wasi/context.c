@@ -269,7 +269,7 @@ static rille_Status call_row(rille_Activation *activation, void *data, rille_Slo
   const Bound *bound = data;
   const Row *row = bound->row;
   rille_Slot args[MAX_SLOTS];
-  rille_WasiProgress progress = {0, 0, 0};
+  rille_WasiProgress progress = {0};
   for (size_t i = 0; i < bound->n_slots; i++) args[i] = slots[i];
   Call call = {.wasi = bound->wasi,
                .activation = activation,

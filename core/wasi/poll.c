@@ -92,7 +92,8 @@ static Result read_clocks(Call *call, Times *out) {
     TRY(wasi_clock(call, id, &out->now[id]));
     if (call->wasi->hooks.clock != NULL) out->now[id] += progress->slept_ns;
   }
-  if (progress->started_ns == 0) progress->started_ns = MAX(out->now[1], UINT64_C(1));
+  if (!progress->has_started) progress->started_ns = out->now[1];
+  progress->has_started = true;
   out->since_start = out->now[1] > progress->started_ns ? out->now[1] - progress->started_ns : 0;
   wasi_find_memory(call);
   return ERRNO_SUCCESS;
