@@ -10,6 +10,7 @@ find_library(CMOCKA_LIBRARY cmocka)
 function(rille_add_program name)
   add_executable(${name} ${ARGN})
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/core ${RILLE_TEST_DIR})
+  target_compile_definitions(${name} PRIVATE _GNU_SOURCE)
   target_link_libraries(${name} PRIVATE rille_flags rille_core)
 endfunction()
 
@@ -18,8 +19,12 @@ file(GLOB programs CONFIGURE_DEPENDS ${RILLE_TEST_DIR}/spec/*.c ${RILLE_TEST_DIR
 foreach(source ${programs})
   get_filename_component(name ${source} NAME_WE)
   rille_add_program(${name} ${source})
-  target_compile_definitions(${name} PRIVATE _GNU_SOURCE)
 endforeach()
+
+# The compiler's passes without machine code: the passes alone, and test scripts run by eval.c, which
+# stands in the interpreter's place.
+rille_add_program(ir_passes ${RILLE_TEST_DIR}/ir/passes.c)
+rille_add_program(wast_ir ${RILLE_TEST_DIR}/ir/eval.c ${RILLE_TEST_DIR}/spec/wast.c)
 
 if(CMOCKA_INCLUDE AND CMOCKA_LIBRARY)
   file(GLOB unit_tests CONFIGURE_DEPENDS ${RILLE_TEST_DIR}/unit/test_*.c)

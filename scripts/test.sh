@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.." || exit 1
 . scripts/packages.sh
 
 # The groups run in two lanes, side by side, once the build is there.
-lane_one="unit spec corpus text lua wasi module command valgrind"
+lane_one="unit spec ir corpus text lua wasi module command valgrind"
 lane_two="asan hard clang aarch64 style"
 shared=${RILLE_SHARED:-../shared}
 spec_repository=https://github.com/WebAssembly/spec
@@ -121,14 +121,15 @@ find_spec_tests() {
   [ -n "$spec_dir" ]
 }
 
-# run_wast BUILD DIR...: the scripts below, through the words in $wast_runner.
+# run_wast BUILD DIR...: the scripts below, through the words in $wast_runner, by
+# the program $wast.
 run_wast() {
   build=$1
   shift
   scripts=$(find "$@" -name '*.wast' | sort)
   [ -n "$scripts" ] || { echo "no script below $*: 0 passed, 0 failed" && return; }
   # shellcheck disable=SC2086 # several words
-  ${wast_runner:-} "$build/tests/wast" $scripts
+  ${wast_runner:-} "$build/tests/${wast:-wast}" $scripts
 }
 
 run_real_corpus() {
@@ -260,6 +261,18 @@ group_spec() {
     skip "spec" "no $shared/spec and no $spec_repository at $spec_commit"
   fi
   suite "regressions" run_wast build/release tests/wat/regress
+}
+
+group_ir() {
+  if find_spec_tests; then
+    wast=wast_ir
+    for stage in 0 3; do
+      export IR_STAGE=$stage
+      suite "compiler's IR, stage $stage: spec core" run_wast build/release "$spec_dir/core"
+    done
+    unset IR_STAGE
+    wast=wast
+  fi
 }
 
 group_corpus() {

@@ -10,10 +10,17 @@ package.path = built .. "/?.lua;" .. package.path
 package.cpath = built .. "/?.so;" .. package.cpath
 local wasm = require "wasm"
 
-local usage = [[
+local usage = [==[
 usage: lua wasm.lua COMMAND ...
-  run [--engine=E] [--dir=HOST::GUEST] [--env=K=V] FILE [ARG...]
+  run [OPTION...] FILE [ARG...]
                           runs a WASI program; its exit status is this one's
+      --dir=HOST[::GUEST[::ro]]  a directory, maybe read-only
+      --env=NAME=VALUE    a variable of the environment
+      --listen=HOST:PORT  a listening socket, behind the directories
+      --timeout=SECONDS --fuel=N --memory=BYTES[K|M|G]
+                          limits; a program that hits one ends with status 1
+      --trace=wasi        every WASI call with arguments and results, to stderr
+      --engine=E          "interpreter" or "compiler"
   inspect [--json] FILE   sections, imports, exports, features, sizes, names
   wat FILE                the module as text
   compile FILE            compiles ahead of time
@@ -21,7 +28,7 @@ usage: lua wasm.lua COMMAND ...
   bench [--seconds=S] FILE EXPORT [ARG...]
                           how long a call takes
 FILE is a binary or text module.
-]]
+]==]
 
 local function fail(status, message)
   io.stderr:write("wasm: ", tostring(message), "\n")
@@ -83,32 +90,61 @@ end
 
 local commands = {}
 
-function commands.run(args)
+local sizes = { [""] = 1, K = 2 ^ 10, M = 2 ^ 20, G = 2 ^ 30 }
+
+-- "64M" in bytes, as a whole number; nil when it is none.
+local function size_of(value)
+  local number, unit = value:match "^(%d+)([KMG]?)$"
+  return number and math.floor(tonumber(number) * sizes[unit])
+end
+
+local function number_option(options, name, convert)
+  return function(value)
+    options[name] = convert(value) or fail_usage(("--%s wants a number, not %q"):format(name, value))
+  end
+end
+
+-- Options of wasi.run, and the engine.
+local function run_options(args)
   local options = { dirs = {}, env = {}, stdin = "inherit", stdout = "inherit",
     stderr = "inherit" }
-  local engine
+  local listen, engine = {}, nil
   take_options(args, {
     engine = function(value) engine = value end,
     dir = function(value)
-      local host, guest = value:match "^(.-)::(.*)$"
-      options.dirs[guest or value] = host or value
+      local parts = {}
+      for part in (value .. "::"):gmatch "(.-)::" do parts[#parts + 1] = part end
+      if parts[3] and parts[3] ~= "ro" then fail_usage("--dir wants ::ro or nothing at its end") end
+      options.dirs[parts[2] or parts[1]] = { path = parts[1], readonly = parts[3] == "ro" }
     end,
     env = function(value)
       local name, text = value:match "^([^=]+)=(.*)$"
       if not name then fail_usage("--env wants NAME=VALUE, not " .. value) end
       options.env[name] = text
     end,
+    listen = function(value) listen[#listen + 1] = value end,
+    timeout = number_option(options, "timeout", tonumber),
+    fuel = number_option(options, "fuel", size_of),
+    memory = number_option(options, "memory", size_of),
+    trace = function(value)
+      if value ~= "wasi" then fail_usage("--trace wants wasi, not " .. value) end
+      options.trace = function(line) io.stderr:write(line, "\n") end
+    end,
   })
+  if #listen > 0 then options.sockets = { listen = listen } end
+  return options, engine
+end
+
+function commands.run(args)
+  local options, engine = run_options(args)
   local path = take_file(args)
   options.args = { path }
   for _, argument in ipairs(args) do options.args[#options.args + 1] = argument end
-  if not next(options.dirs) then options.dirs = nil end
-  if not next(options.env) then options.env = nil end
-
   local module = load_module(path, { engine = engine })
-  local ok, status = pcall(require_wasi().run, module, options)
+  local ok, status, err = pcall(require_wasi().run, module, options)
   if not ok then fail(1, status) end
-  os.exit(status, true)
+  if not status then fail(1, err) end
+  os.exit(status % 256, true)
 end
 
 -- ---- inspect ------------------------------------------------------------------------------------
