@@ -100,7 +100,8 @@ end
 
 local function number_option(options, name, convert)
   return function(value)
-    options[name] = convert(value) or fail_usage(("--%s wants a number, not %q"):format(name, value))
+    options[name] = convert(value)
+      or fail_usage(("--%s wants a number, not %q"):format(name, value))
   end
 end
 
