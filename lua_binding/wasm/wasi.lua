@@ -262,9 +262,10 @@ local function run(module, context, options)
   return wasi.start(instance)
 end
 
---- Runs a module (or the file of that path) as a program: exit status and its closed context, whose
--- captured output can still be read; nil and an error when it cannot be loaded, linked or given what
--- the options name. Options are those of `wasi.new`, the limits of an instance, and `imports`.
+--- Runs a module (or the file of that path) as a program: exit status and its closed context,
+-- whose captured output can still be read; nil and an error when it cannot be loaded, linked or
+-- given what the options name. Options are those of `wasi.new`, the limits of an instance, and
+-- `imports`.
 function wasi.run(module, options)
   options = options or {}
   core.check("wasi.run", options, run_options)

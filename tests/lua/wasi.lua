@@ -40,9 +40,10 @@ local function wrapper_text(from)
       for _ in signature:gmatch "i[36][24]" do gets[#gets + 1] = #gets end
       if signature:find "result" then gets[#gets] = nil end
       for i, index in ipairs(gets) do gets[i] = "(local.get " .. index .. ")" end
-      imports[#imports + 1] = ('(import "%s" "%s" (func $%s %s))'):format(from, name, name, signature)
-      exports[#exports + 1] = ('(func (export "%s") %s (call $%s %s))'):format(name, signature, name,
-        table.concat(gets, " "))
+      imports[#imports + 1] = ('(import "%s" "%s" (func $%s %s))'):format(from, name, name,
+        signature)
+      exports[#exports + 1] = ('(func (export "%s") %s (call $%s %s))'):format(name, signature,
+        name, table.concat(gets, " "))
     end
   end
   return "(module " .. table.concat(imports, "\n") .. '(memory (export "memory") 2)' ..
@@ -126,7 +127,8 @@ test("bad options", function()
   misuse("no name of a variable", wasi.new, { env = { ["A=B"] = "1" } })
   misuse("bad option 'stdin'", wasi.new, { stdin = 1 })
   misuse("bad option 'stdout'", wasi.new, { stdout = "captured" })
-  misuse("unknown option 'readonyl'", wasi.new, { dirs = { ["/"] = { path = ".", readonyl = true } } })
+  misuse("unknown option 'readonyl'", wasi.new,
+    { dirs = { ["/"] = { path = ".", readonyl = true } } })
   misuse("unknown option 'real'", wasi.new, { clock = { real = print } })
   misuse("bad option 'random'", wasi.new, { random = 4 })
   misuse("bad option 'block'", wasi.new, { block = true })
@@ -212,7 +214,9 @@ end)
 
 test("directories in the order of their names", function()
   in_work(function()
-    local e, m, context = guest { dirs = { ["/b"] = work, ["/a"] = { path = work, readonly = true } } }
+    local e, m, context = guest {
+      dirs = { ["/b"] = work, ["/a"] = { path = work, readonly = true } },
+    }
     eq(e.fd_prestat_get(3, 0), 0)
     eq(m:unpack("I4", 4), 2)
     eq(e.fd_prestat_dir_name(3, 100, 2), 0)
@@ -371,7 +375,8 @@ test("limits while waiting", function()
     (memory (export "memory") 1)
     (func (export "sleep") (loop (drop
       (call $p (i32.const 3000) (i32.const 4000) (i32.const 1) (i32.const 8))) (br 0))))]])
-  for _, options in ipairs { { stdin = function() return "" end }, { trace = function() end }, {} } do
+  local quiet = function() end
+  for _, options in ipairs { { stdin = function() return "" end }, { trace = quiet }, {} } do
     local instance = assert(module:instantiate(
       { wasi_snapshot_preview1 = assert(wasi.new(options)) }, { timeout = 0.05 }))
     subscribe_clock(instance.exports.memory, 0, 1, 4000000000)
@@ -498,7 +503,8 @@ test("run", function()
   nothing, err = wasi.run(assert(wasm.load [[(module (import "a" "b" (func)))]]))
   eq(nothing, nil)
   eq(err.kind, "link")
-  status = wasi.run(assert(wasm.load [[(module (import "a" "b" (func $f)) (export "_start" (func $f)))]]),
+  status = wasi.run(
+    assert(wasm.load [[(module (import "a" "b" (func $f)) (export "_start" (func $f)))]]),
     { imports = { a = { b = function() end } } })
   eq(status, 0)
   t.traps("limit", "fuel", wasi.run,
@@ -553,7 +559,8 @@ end)
 
 test("wasi_unstable", function()
   local context = assert(wasi.new { stdout = "capture" })
-  local instance = assert(wasm.instantiate(wrapper_text "wasi_unstable", { wasi_unstable = context }))
+  local instance = assert(wasm.instantiate(wrapper_text "wasi_unstable",
+    { wasi_unstable = context }))
   eq((write(instance.exports, instance.exports.memory, 1, "old")), 0)
   eq(context:output(), "old")
   local missing, err = wasm.instantiate(
@@ -576,14 +583,16 @@ test("a function works on the memory of whoever calls it", function()
   local c = assert(wasm.instantiate([[(module
     (import "b" "w" (func $w (param i32 i32 i32 i32) (result i32)))
     (memory (export "memory") 1)
-    (func (export "go") (result i32) (call $w (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))))]],
+    (func (export "go") (result i32)
+      (call $w (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))))]],
     { b = { w = b.fd_write } })).exports
   eq(c.go(), 0)
   eq(a.fd_write(1, 0, 1, 8), 0)
   eq(context:output(), "from bfrom a")
   local bare = assert(wasm.instantiate([[(module
     (import "wasi_snapshot_preview1" "fd_write" (func $w (param i32 i32 i32 i32) (result i32)))
-    (func (export "go") (result i32) (call $w (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))))]],
+    (func (export "go") (result i32)
+      (call $w (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))))]],
     imports)).exports
   eq(bare.go(), 21)
 end)

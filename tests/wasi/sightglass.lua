@@ -1,5 +1,6 @@
--- The sightglass programs: lua sightglass.lua FOLDER [PATTERN]. Each runs in its own folder, which it
--- sees as "."; what it writes is compared byte for byte.
+-- The sightglass programs: lua sightglass.lua FOLDER [PATTERN]. Each runs in its own folder, which
+-- it sees as "."; what it writes is compared byte for byte. Those of which nothing is expected are
+-- left out.
 
 local wasm = require "wasm"
 local wasi = require "wasm.wasi"
@@ -29,8 +30,7 @@ local function run(path)
   if status ~= 0 then return ("status %d: %s"):format(status, context:errors()) end
   for stream, got in pairs { stdout = context:output(), stderr = context:errors() } do
     local wanted = expected(path, stream)
-    if stream == "stdout" and not wanted then return "nothing is expected of it" end
-    if stream == "stdout" and wanted ~= got then
+    if wanted and wanted ~= got then
       return ("wrote %q, wanted %q"):format(got:sub(1, 200), wanted:sub(1, 200))
     end
   end
@@ -39,7 +39,7 @@ end
 local passed, failed = 0, 0
 local programs = io.popen(("find '%s' -name '*.wasm' | sort"):format(folder))
 for path in programs:lines() do
-  if path:find(pattern, 1, true) then
+  if path:find(pattern, 1, true) and expected(path, "stdout") then
     local began = os.clock()
     local ok, why = pcall(run, path)
     if ok and not why then

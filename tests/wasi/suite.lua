@@ -1,5 +1,5 @@
--- The official test suite of WASI preview 1: lua suite.lua FOLDER [PATTERN], of which each case is a
--- program and a line in CASES.tsv. Programs get a fresh copy of their files as "/".
+-- The official test suite of WASI preview 1: lua suite.lua FOLDER [PATTERN]. Each case is a program
+-- and a line in CASES.tsv. Programs get a fresh copy of their files as "/".
 --
 -- RILLE_WALK=1 resolves paths by the engine's own walk, RILLE_TRACE=1 logs the calls.
 
@@ -64,6 +64,10 @@ local function copy_files(name, root)
   return copy
 end
 
+local function trace(line)
+  io.stderr:write(line, "\n")
+end
+
 local function run_case(fields)
   local name, root = fields[1], fields[4]
   local args = read_json(fields[2])
@@ -77,7 +81,7 @@ local function run_case(fields)
     stdout = "capture",
     stderr = "capture",
     walks = os.getenv "RILLE_WALK" == "1",
-    trace = os.getenv "RILLE_TRACE" == "1" and function(line) io.stderr:write(line, "\n") end or nil,
+    trace = os.getenv "RILLE_TRACE" == "1" and trace or nil,
   })
   if copy then os.execute("rm -rf " .. quote(copy)) end
   if not status then return false, tostring(context) end
