@@ -183,6 +183,10 @@ RILLE_API bool rille_wat_to_wasm(rille_Engine *engine, const char *text, size_t 
                                  size_t *out_size, rille_Error **error);
 RILLE_API bool rille_wasm_to_wat(rille_Engine *engine, const void *bytes, size_t size, char **out,
                                  size_t *out_size, rille_Error **error);
+/* One function of a loaded module as WAT, by its index (an imported one: its import), for people to
+ * read; rille_free_bytes. */
+RILLE_API bool rille_print_func(rille_Engine *engine, rille_Module *module, uint32_t func,
+                                char **out, size_t *out_size, rille_Error **error);
 RILLE_API void rille_free_bytes(rille_Engine *engine, void *bytes, size_t size);
 
 typedef enum rille_ExternKind {

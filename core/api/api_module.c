@@ -219,16 +219,18 @@ bool rille_wat_to_wasm(rille_Engine *handle, const char *text, size_t size, uint
   return ok;
 }
 
-static bool print_module(Engine *engine, Module *module, char **out, size_t *out_size,
-                         rille_Error **error) {
+/* The whole module, or the function with that index. */
+static bool print_text(Engine *engine, Module *module, const uint32_t *func, char **out,
+                       size_t *out_size, rille_Error **error) {
   Arena arena;
   arena_init(&arena, &engine->alloc);
   Str text;
   Error failure;
   void *copy = NULL;
-  bool ok = text_print_module(&arena, module, &text, &failure)
-                ? give_bytes(engine, text.at, text.size, &copy, out_size, error)
-                : api_fail(error, &failure);
+  bool is_printed = func != NULL ? text_print_func(&arena, module, *func, &text, &failure)
+                                 : text_print_module(&arena, module, &text, &failure);
+  bool ok = is_printed ? give_bytes(engine, text.at, text.size, &copy, out_size, error)
+                       : api_fail(error, &failure);
   if (ok) *out = copy;
   arena_clear(&arena);
   return ok;
@@ -242,9 +244,14 @@ bool rille_wasm_to_wat(rille_Engine *handle, const void *bytes, size_t size, cha
   Error failure;
   Module *module = module_decode(&engine->alloc, bytes, size, &options, &failure);
   if (module == NULL) return api_fail(error, &failure);
-  bool ok = print_module(engine, module, out, out_size, error);
+  bool ok = print_text(engine, module, NULL, out, out_size, error);
   module_release(module);
   return ok;
+}
+
+bool rille_print_func(rille_Engine *engine, rille_Module *module, uint32_t func, char **out,
+                      size_t *out_size, rille_Error **error) {
+  return print_text(engine_of(engine), module_of(module), &func, out, out_size, error);
 }
 
 void rille_free_bytes(rille_Engine *engine, void *bytes, size_t size) {

@@ -1,0 +1,94 @@
+/* lua_tools.c - `wasm.tools`: what the parts of the module that are written in Lua need of C.
+ *
+ * Option tables and error objects as the C parts make them, and the text of functions.
+ */
+#include "lua_wasm.h"
+
+/* check(function, options, list of names): raises for an unknown option, naming the nearest. */
+static int check_options(lua_State *L) {
+  enum { MOST = 63 };
+  const char *names[MOST + 1];
+  const char *function = luaL_checkstring(L, 1);
+  luaL_checktype(L, 3, LUA_TTABLE);
+  size_t n = lua_rawlen(L, 3);
+  if (n > MOST) n = MOST;
+  for (size_t i = 0; i < n; i++) {
+    compat_rawgeti(L, 3, i + 1);
+    names[i] = luaL_checkstring(L, -1);
+    lua_pop(L, 1); /* the table holds it */
+  }
+  names[n] = NULL;
+  wasm_check_options(L, 2, function, names);
+  return 0;
+}
+
+/* error(kind, message [, fields]) -> an error object with these fields */
+static int new_error(lua_State *L) {
+  const char *wanted = luaL_checkstring(L, 1);
+  rille_ErrorKind kind = RILLE_ERROR_IO;
+  static const rille_ErrorKind kinds[] = {RILLE_ERROR_IO,      RILLE_ERROR_MALFORMED,
+                                          RILLE_ERROR_INVALID, RILLE_ERROR_UNSUPPORTED,
+                                          RILLE_ERROR_LINK,    RILLE_ERROR_LIMIT};
+  for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+    if (strcmp(rille_error_kind_name(kinds[i]), wanted) == 0) kind = kinds[i];
+  }
+  lua_settop(L, 3);
+  wasm_push_new_error(L, kind, NULL, luaL_checkstring(L, 2));
+  if (!lua_istable(L, 3)) return 1;
+  for (lua_pushnil(L); lua_next(L, 3) != 0;) {
+    const char *name = luaL_checkstring(L, -2);
+    lua_pushvalue(L, 4);
+    lua_insert(L, -2);
+    wasm_set_error_field(L, name);
+    lua_pop(L, 1);
+  }
+  return 1;
+}
+
+/* Pushes the text of a function and returns 1, or nil and an error. */
+static int push_func_text(lua_State *L, rille_Module *module, uint32_t index) {
+  State *state = wasm_state(L);
+  char *text;
+  size_t size;
+  rille_Error *error = NULL;
+  if (!rille_print_func(state->engine, module, index, &text, &size, &error)) {
+    wasm_push_error(L, error);
+    return wasm_return_error(L);
+  }
+  lua_pushlstring(L, text, size);
+  rille_free_bytes(state->engine, text, size);
+  return 1;
+}
+
+/* disassemble(exported function, or module and index) -> text, or nil and an error */
+static int disassemble(lua_State *L) {
+  const Entry *entry = wasm_test_entry(L, 1);
+  if (entry && entry->inst && entry->inst->instance && rille_func_instance(entry->func)) {
+    rille_Instance *owner = rille_func_instance(entry->func);
+    return push_func_text(L, rille_instance_module(owner), rille_func_index(entry->func));
+  }
+  const ModuleBox *box = luaL_testudata(L, 1, TYPE_MODULE);
+  uint64_t index;
+  if (!box || !box->module) {
+    return wasm_error_misuse(L, 1, "disassemble",
+                             "function of an open instance or module expected, got %s",
+                             luaL_typename(L, 1));
+  }
+  if (!wasm_read_count(L, 2, UINT32_MAX, &index)) {
+    return wasm_error_misuse(L, 2, "disassemble", "index expected, got %s", luaL_typename(L, 2));
+  }
+  return push_func_text(L, box->module, (uint32_t)index);
+}
+
+__attribute__((visibility("default"))) int luaopen_wasm_tools(lua_State *L);
+
+/* Needs wasm to be open in this Lua state. */
+int luaopen_wasm_tools(lua_State *L) {
+  static const luaL_Reg functions[] = {
+      {"check", check_options}, {"error", new_error}, {"disassemble", disassemble}, {NULL, NULL}};
+  luaL_getmetatable(L, TYPE_MODULE);
+  if (lua_isnil(L, -1)) return luaL_error(L, "require \"wasm\" comes before \"wasm.tools\"");
+  lua_newtable(L);
+  wasm_set_functions(L, functions);
+  return 1;
+}
