@@ -419,6 +419,16 @@ RILLE_API rille_Activation *rille_stack_top(const rille_Stack *stack);
 RILLE_API size_t rille_stack_bytes(const rille_Stack *stack); /* in use by values of guest code */
 RILLE_API rille_Activation *rille_prepare(rille_Stack *stack, rille_Func *func, void *context);
 RILLE_API rille_Status rille_run(rille_Activation *activation);
+/* The three steps in one, which is faster. `slots` has the arguments, room for the larger of
+ * parameters and results, and for two at least. After RILLE_DONE the activation is finished already, and its slots have the
+ * results until the stack is used again; after anything else it is left for rille_activation_error
+ * and rille_finish. Its activation is NULL when it was nested too deeply. */
+typedef struct rille_Entered {
+  rille_Activation *activation;
+  rille_Status status;
+} rille_Entered;
+RILLE_API rille_Entered rille_enter(rille_Stack *stack, rille_Func *func, void *context,
+                                    const rille_Slot *slots);
 RILLE_API rille_Status rille_resume(rille_Activation *activation, rille_Status host_status,
                                     void *context);
 RILLE_API void rille_finish(rille_Activation *activation); /* also drops what is above it */

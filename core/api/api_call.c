@@ -35,6 +35,12 @@ rille_Status rille_run(rille_Activation *activation) {
   return (rille_Status)stack_run(act_of(activation));
 }
 
+rille_Entered rille_enter(rille_Stack *stack, rille_Func *func, void *context,
+                          const rille_Slot *slots) {
+  Entered entered = stack_enter(stack_of(stack), func_of(func), context, slots, CALLER_FRAME());
+  return (rille_Entered){act_handle(entered.act), (rille_Status)entered.status};
+}
+
 rille_Status rille_resume(rille_Activation *activation, rille_Status host_status, void *context) {
   return (rille_Status)stack_resume(act_of(activation), (RunStatus)host_status, context,
                                     CALLER_FRAME());

@@ -98,19 +98,18 @@ static Place *keep_place(Act *act, const Place *place) {
 
 static RunStatus run_function(Act *act) {
   Func *func = act->func;
-  if (func->host) return run_call_host(act, func, act->slots, act->slots + func->n_slots);
-  Instance *entered = act->instance ? act->instance : func->instance;
-  Run run = {.act = act,
-             .value_end = act->value_end,
-             .fuel = &entered->fuel,
-             .variant = entered->limits.has_fuel ? VARIANT_FUEL : VARIANT_PLAIN};
+  Instance *entered = act->instance;
+  Run run; /* places are written before they are read: clearing them would be half of the entry */
+  run.act = act;
+  run.value_end = act->value_end;
+  run.fuel = &entered->fuel;
+  run.variant = entered->limits.has_fuel ? VARIANT_FUEL : VARIANT_PLAIN;
   run_set_instance(&run, func->instance);
   const Code *code = func->code;
   const Ops *ops = code_ops(code, run.variant);
+  /* A function that was not prepared yet has no frame: the stack has room for its parameters. */
   size_t room = (size_t)((char *)act->value_end - (char *)act->slots);
-  act->frames = NULL;
-  if (room < MAX(ops->frame_bytes, (code->n_param_slots + 8) * sizeof(Slot)))
-    return run_trap(act, TRAP_STACK_EXHAUSTED);
+  if (UNLIKELY(room < ops->frame_bytes)) return run_trap(act, TRAP_STACK_EXHAUSTED);
   act->slots[code->n_param_slots] = (Slot)(uintptr_t)run_exit_address();
   const Memory *memory =
       func->instance->module->n_memories != 0 ? func->instance->memories[0] : NULL;

@@ -5,16 +5,32 @@
 
 #include "handler.h"
 
+/* An instruction to return to, with the frame offset that a call instruction would have had. */
+typedef struct ReturnStub {
+  uint8_t pad[6];
+  uint16_t frame_offset;
+  Handler *handler;
+} ReturnStub;
+extern const ReturnStub run_exit_stub;
+
 /* Return addresses that are no place in prepared code: the end of the run, and the return into the
  * instance that the record under the frame names. */
-bool run_is_exit(const uint8_t *pc);
+static FORCE_INLINE const uint8_t *run_exit_address(void) {
+  return (const uint8_t *)&run_exit_stub.handler;
+}
+static FORCE_INLINE bool run_is_exit(const uint8_t *pc) {
+  return pc == run_exit_address();
+}
 bool run_is_instance_return(const uint8_t *pc);
-const uint8_t *run_exit_address(void);
 enum { RUN_RECORD_SLOTS = 3 };
 const Instance *run_record_instance(const Slot *record);
 const uint8_t *run_record_return(const Slot *record);
 
-void run_set_instance(Run *run, Instance *instance);
+static FORCE_INLINE void run_set_instance(Run *run, Instance *instance) {
+  run->instance = instance;
+  run->poll = instance->poll;
+  run->globals = instance->globals;
+}
 
 /* Something was thrown, act->exception: looks for the clause that catches it, from pc on outwards.
  * acc is the Code that pc is in; with acc 0 pc is the address that the frame returns to. */

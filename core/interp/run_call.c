@@ -13,39 +13,20 @@
 
 #include <stdio.h>
 
-/* An instruction to return to, with the frame offset that a call instruction would have had. */
-typedef struct ReturnStub {
-  uint8_t pad[6];
-  uint16_t frame_offset;
-  Handler *handler;
-} ReturnStub;
-
 enum { RECORD_INSTANCE, RECORD_RETURN, RECORD_RESULTS, RECORD_SLOTS = RUN_RECORD_SLOTS };
 
-static const ReturnStub exit_stub = {{0}, 0, h_EXIT};
+const ReturnStub run_exit_stub = {{0}, 0, h_EXIT};
 static const ReturnStub instance_stub = {{0}, RECORD_SLOTS, h_RETURN_INSTANCE};
 #define STUB_ADDRESS(stub) ((const uint8_t *)&(stub).handler)
 
-bool run_is_exit(const uint8_t *pc) {
-  return pc == STUB_ADDRESS(exit_stub);
-}
 bool run_is_instance_return(const uint8_t *pc) {
   return pc == STUB_ADDRESS(instance_stub);
-}
-const uint8_t *run_exit_address(void) {
-  return STUB_ADDRESS(exit_stub);
 }
 const Instance *run_record_instance(const Slot *fp) {
   return (const Instance *)(uintptr_t)fp[RECORD_INSTANCE];
 }
 const uint8_t *run_record_return(const Slot *fp) {
   return (const uint8_t *)(uintptr_t)fp[RECORD_RETURN];
-}
-
-void run_set_instance(Run *run, Instance *instance) {
-  run->instance = instance;
-  run->poll = instance->poll;
-  run->globals = instance->globals;
 }
 
 /* The call instruction's tail, given the address behind it. */
@@ -278,15 +259,16 @@ static RunStatus call_any(PARAMS) {
     fp = callee, pc = ops->bytes;                                            \
     DISPATCH();                                                              \
   } while (0)
-#define CALL_FUNC(func_, size)                             \
-  do {                                                     \
-    const Func *func = (func_);                            \
-    if (UNLIKELY(func->instance != run->instance)) {       \
-      pc += (size);                                        \
-      LEAVE_TO(call_any, (uintptr_t)func);                 \
-    }                                                      \
-    const Code *code = func->code;                         \
-    CALL_INSIDE(code, code_ops(code, run->variant), size); \
+#define CALL_FUNC(func_, size)                              \
+  do {                                                      \
+    const Func *func = (func_);                             \
+    if (func->instance != run->instance) {                  \
+      pc += (size);                                         \
+      if (func->host) LEAVE_TO(call_host, (uintptr_t)func); \
+      LEAVE_TO(call_any, (uintptr_t)func);                  \
+    }                                                       \
+    const Code *code = func->code;                          \
+    CALL_INSIDE(code, code_ops(code, run->variant), size);  \
   } while (0)
 
 #define CALLED_CODE ((const Code *)load_pointer(pc + 8))

@@ -290,36 +290,26 @@ static void init_act(Act *act, Stack *stack, uint32_t depth) {
   act->deadline_ns = UINT64_MAX;
 }
 
-/* The rest. There is about one store a cycle, so their number is what an entry costs. */
-static FORCE_INLINE Act *push_act(Stack *stack, Place place, Func *func, void *context, char *here,
-                                  uint64_t thread) {
-  Act *act = (Act *)(void *)place.at;
+static FORCE_INLINE void push_act(Stack *stack, Act *act, const Instance *instance) {
+  stack->top = act;
+  if (LIKELY(instance != NULL)) store_add_act(store_of(instance->store), act);
+}
+
+/* The rest. */
+static void fill_act(Act *act, Place place, Func *func, void *context, char *here,
+                     uint64_t thread) {
   act->context = context;
   act->func = func;
-  act->user = 0;
   act->guest_sp = place.machine;
-  act->is_resumed = 0;
   act->thread = thread;
   act->instance = place.instance;
   act->value_end = place.end;
   act->value_top = act->slots + func->n_slots;
   act->anchor = here;
-  act->frames = NULL;
-  act->exception = 0;
-  act->state = ACT_NEW;
-  stack->top = act;
-  if (LIKELY(func->instance != NULL)) store_add_act(store_of(func->instance->store), act);
-  return act;
 }
 
-/* The last outermost run ended well: its activation can be used again as it lies there. A page that
- * was never used is ACT_NEW. */
-static FORCE_INLINE bool is_reusable(const Act *act, const Stack *stack) {
-  return act->state == ACT_ENDED && act->status == RUN_DONE && act->stack == stack;
-}
-
-static NO_INLINE Act *prepare_slowly(Stack *stack, Func *func, void *context, char *here,
-                                     uint64_t thread) {
+static NO_INLINE Act *prepare_slowly(Stack *stack, Func *func, void *context, char *here) {
+  uint64_t thread = current_thread(&this_thread);
   if (is_nearly_full(&this_thread, here)) return NULL;
   if (stack->top != NULL && is_dead(stack->top, here, thread)) drop_dead(stack, here, thread);
   Instance *instance = func->instance;
@@ -330,21 +320,53 @@ static NO_INLINE Act *prepare_slowly(Stack *stack, Func *func, void *context, ch
     limit_values(stack, &place);
   }
   if (!has_room(place, func)) return NULL;
-  init_act((Act *)(void *)place.at, stack, place.depth);
-  return push_act(stack, place, func, context, here, thread);
+  Act *act = (Act *)(void *)place.at;
+  init_act(act, stack, place.depth);
+  fill_act(act, place, func, context, here, thread);
+  push_act(stack, act, instance);
+  return act;
+}
+
+/* The last outermost run on the stack was this thread's, ended well and had all of it. A page that
+ * was never used is ACT_NEW. */
+static FORCE_INLINE bool is_reusable(const Act *act, const Stack *stack) {
+  return act->state == ACT_ENDED && act->status == RUN_DONE && act->stack == stack &&
+         act->value_end == stack->values_end && act->thread == this_thread.token;
+}
+
+/* The activation of the last outermost run, if it can be used again as it lies there. No function
+ * of an instance has so many parameters that they would not fit on an empty stack. */
+static FORCE_INLINE Act *find_reusable(const Stack *stack, const char *here) {
+  Act *act = (Act *)(void *)stack->values;
+  if (UNLIKELY(stack->top != NULL || is_nearly_full(&this_thread, here))) return NULL;
+  return LIKELY(is_reusable(act, stack)) ? act : NULL;
+}
+
+/* What the last run may have left otherwise. There is about one store a cycle, so their number is
+ * what an entry costs. */
+static FORCE_INLINE void reuse_act(Act *act, Func *func, Instance *instance, void *context,
+                                   char *here) {
+  act->context = context;
+  act->func = func;
+  act->instance = instance;
+  act->value_top = act->slots + func->n_slots;
+  act->anchor = here;
+  act->user = 0;
+  act->frames = NULL;
+  act->exception = 0;
 }
 
 Act *stack_prepare(Stack *stack, Func *func, void *context, char *here) {
-  uint64_t thread = current_thread(&this_thread);
+  Act *act = find_reusable(stack, here);
   Instance *instance = func->instance;
-  if (LIKELY(stack->top == NULL && instance != NULL && instance->limits.stack_bytes == 0 &&
-             !is_nearly_full(&this_thread, here))) {
-    Place place = place_first(stack, instance);
-    if (LIKELY(is_reusable((const Act *)(const void *)place.at, stack) && has_room(place, func))) {
-      return push_act(stack, place, func, context, here, thread);
-    }
+  if (UNLIKELY(act == NULL || instance == NULL || instance->limits.stack_bytes != 0)) {
+    return prepare_slowly(stack, func, context, here);
   }
-  return prepare_slowly(stack, func, context, here, thread);
+  reuse_act(act, func, instance, context, here);
+  act->guest_sp = stack->machine_top;
+  act->state = ACT_NEW;
+  push_act(stack, act, instance);
+  return act;
 }
 
 static RunStatus refuse(Act *act, const char *message) {
@@ -367,8 +389,9 @@ static RunStatus end_run(Act *act, RunStatus status) {
 /* The switches, as the sanitizer wants to be told of them */
 
 #if defined(RILLE_NO_SWITCH)
-static RunStatus enter_guest(Act *act) {
-  return act->func->instance->ops->run(act);
+static RunStatus enter_guest(Act *act, const Instance *instance, void *machine) {
+  (void)machine;
+  return instance->ops->run(act);
 }
 
 static FORCE_INLINE RunStatus leave_guest(Act *act, HostFn *fn, void *data, Slot *slots) {
@@ -391,9 +414,10 @@ static RunStatus guest_main(Act *act) {
   return status;
 }
 
-static RunStatus enter_guest(Act *act) {
+static RunStatus enter_guest(Act *act, const Instance *instance, void *machine) {
+  (void)instance;
   __sanitizer_start_switch_fiber(&act->host_fake, act->stack->values_end, asan_size(act));
-  RunStatus status = rille_switch_enter(act, guest_main, act->guest_sp);
+  RunStatus status = rille_switch_enter(act, guest_main, machine);
   __sanitizer_finish_switch_fiber(act->host_fake, NULL, NULL);
   return status;
 }
@@ -426,8 +450,8 @@ static RunStatus resume_guest(Act *act, RunStatus status) {
   return status;
 }
 #else
-static FORCE_INLINE RunStatus enter_guest(Act *act) {
-  return rille_switch_enter(act, act->func->instance->ops->run, act->guest_sp);
+static FORCE_INLINE RunStatus enter_guest(Act *act, const Instance *instance, void *machine) {
+  return rille_switch_enter(act, instance->ops->run, machine);
 }
 
 static FORCE_INLINE RunStatus leave_guest(Act *act, HostFn *fn, void *data, Slot *slots) {
@@ -467,7 +491,51 @@ RunStatus stack_run(Act *act) {
   if (UNLIKELY(act->instance->limits.timeout_ns != 0) && act->outer == NULL) {
     limits_start_clock(act);
   }
-  return end_run(act, enter_guest(act));
+  return end_run(act, enter_guest(act, instance, act->guest_sp));
+}
+
+/* Most functions take one or two: these are copied in any case. */
+static FORCE_INLINE void copy_args(Slot *to, const Slot *from, uint32_t n) {
+  to[0] = from[0], to[1] = from[1];
+  for (uint32_t i = 2; UNLIKELY(i < n); i++) to[i] = from[i];
+}
+
+static NO_INLINE Entered enter_slowly(Stack *stack, Func *func, void *context, const Slot *args,
+                                      char *here) {
+  Act *act = stack_prepare(stack, func, context, here);
+  if (act == NULL) return (Entered){NULL, RUN_TRAP};
+  copy_args(act->slots, args, func->n_slots);
+  RunStatus status = stack_run(act);
+  if (status == RUN_DONE) stack_finish(act);
+  return (Entered){act, status};
+}
+
+/* What prepare and run ask about the instance, as far as one answer does. */
+static FORCE_INLINE bool may_run_at_once(const Instance *instance) {
+  if (UNLIKELY(instance == NULL)) return false;
+  uint32_t poll = atomic_load_explicit(instance->poll, memory_order_relaxed) & POLL_INTERRUPT;
+  uint64_t limits = instance->limits.stack_bytes | instance->limits.timeout_ns;
+  return (limits | poll | instance->is_closed) == 0;
+}
+
+Entered stack_enter(Stack *stack, Func *func, void *context, const Slot *args, char *here) {
+  Act *act = find_reusable(stack, here);
+  Instance *instance = func->instance;
+  if (UNLIKELY(act == NULL || !may_run_at_once(instance))) {
+    return enter_slowly(stack, func, context, args, here);
+  }
+  reuse_act(act, func, instance, context, here);
+  copy_args(act->slots, args, func->n_slots);
+  act->state = ACT_RUNNING;
+  push_act(stack, act, instance);
+  RunStatus status = enter_guest(act, instance, stack->machine_top);
+  act->state = ACT_ENDED;
+  act->status = status;
+  if (LIKELY(status == RUN_DONE)) {
+    store_remove_act(act);
+    act->stack->top = NULL;
+  }
+  return (Entered){act, status};
 }
 
 RunStatus stack_resume(Act *act, RunStatus host_status, void *context, char *here) {
@@ -484,7 +552,9 @@ RunStatus stack_resume(Act *act, RunStatus host_status, void *context, char *her
   act->anchor = here;
   act->thread = current_thread(&this_thread);
   act->state = ACT_RUNNING;
-  return end_run(act, instance != NULL ? resume_guest(act, host_status) : host_status);
+  RunStatus status = instance != NULL ? resume_guest(act, host_status) : host_status;
+  act->is_resumed = 0;
+  return end_run(act, status);
 }
 
 void stack_detach(Stack *stack) {

@@ -19,6 +19,13 @@ void stack_free_pool(Engine *engine);         /* the engine ends */
  * address in the frame of the public function that the host called. */
 Act *stack_prepare(Stack *stack, Func *func, void *context, char *here);
 RunStatus stack_run(Act *act);
+/* The two in one, with arguments from `args`, func->n_slots of them, and stack_finish after RUN_DONE:
+ * the activation's slots then stay as they are until the stack is used again. NULL: as prepare. */
+typedef struct Entered {
+  Act *act;
+  RunStatus status;
+} Entered;
+Entered stack_enter(Stack *stack, Func *func, void *context, const Slot *args, char *here);
 RunStatus stack_resume(Act *act, RunStatus host_status, void *context, char *here);
 void stack_finish(Act *act);
 void stack_detach(Stack *stack);

@@ -27,16 +27,18 @@ bool store_host_payload(Slot ref, uint64_t *payload);
 
 /* The activations whose values a collection looks at. */
 static inline void store_add_act(Store *store, Act *act) {
-  act->next_act = store->acts;
+  Act *next = store->acts;
+  act->next_act = next;
   act->act_link = &store->acts;
-  if (store->acts != NULL) store->acts->act_link = &act->next_act;
+  if (next != NULL) next->act_link = &act->next_act;
   store->acts = act;
 }
-static inline void store_remove_act(Act *act) {
-  if (act->act_link == NULL) return;
-  *act->act_link = act->next_act;
-  if (act->next_act != NULL) act->next_act->act_link = act->act_link;
-  act->act_link = NULL;
+/* It keeps its link, which means nothing any more. */
+static inline void store_remove_act(const Act *act) {
+  Act *next = act->next_act, **link = act->act_link;
+  if (link == NULL) return;
+  *link = next;
+  if (next != NULL) next->act_link = link;
 }
 
 /* Stops whatever runs. Async-signal-safe. */

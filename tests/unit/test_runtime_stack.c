@@ -200,6 +200,59 @@ static void test_traps_of_hosts_pass(void **state) {
   stack_finish(act);
 }
 
+static NO_INLINE Entered enter_at_once(Func *func, uint64_t arg) {
+  Slot slots[4] = {arg};
+  return stack_enter(world.stack, func, NULL, slots, HERE());
+}
+
+static void assert_sum(Func *sum) {
+  plan = RETURN;
+  Entered entered = enter_at_once(sum, 3);
+  assert_int_equal(entered.status, RUN_DONE);
+  assert_int_equal(entered.act->slots[0], 12);
+  assert_null(world.stack->top);
+  assert_null(world.store->acts);
+}
+
+/* From a deeper place of the C stack than where the next entry is made. */
+static NO_INLINE void leap_below(Func *func, uint64_t arg) {
+  volatile RunStatus deeper[64];
+  plan = LEAP;
+  deeper[0] = enter_at_once(func, arg).status;
+  (void)deeper[0];
+}
+
+/* Entering in one step does what the three steps do, whatever the entry before it left. */
+static void test_entering_at_once(void **state) {
+  (void)state;
+  Func sum = guest_func(sum_guest), under = guest_func(deep_guest);
+  assert_sum(&sum);
+  assert_sum(&sum);
+  plan = FAIL;
+  Entered failed = enter_at_once(&sum, 3);
+  assert_int_equal(failed.status, RUN_TRAP);
+  assert_ptr_equal(world.stack->top, failed.act);
+  assert_int_equal(failed.act->trap, TRAP_UNREACHABLE);
+  stack_finish(failed.act);
+  assert_sum(&sum);
+  if (setjmp(caller) == 0) leap_below(&under, 50);
+  assert_non_null(world.stack->top);
+  assert_sum(&sum);
+  plan = NEST;
+  depth = 0;
+  assert_int_equal(enter_at_once(&sum, 1).status, RUN_DONE);
+  world.instance.is_closed = true;
+  failed = enter_at_once(&sum, 3);
+  assert_int_equal(failed.status, RUN_TRAP);
+  assert_int_equal(failed.act->error_kind, ERROR_MISUSE);
+  stack_finish(failed.act);
+  world.instance.is_closed = false;
+  assert_sum(&sum);
+  store_interrupt(world.store); /* nothing runs: it is for nobody */
+  assert_sum(&sum);
+  assert_int_equal(atomic_load(&world.store->poll) & POLL_INTERRUPT, 0);
+}
+
 static void test_nesting(void **state) {
   (void)state;
   plan = NEST;
@@ -464,6 +517,7 @@ int main(void) {
       TEST(test_host_calls_return),
       TEST(test_errors_cut_frames),
       TEST(test_traps_of_hosts_pass),
+      TEST(test_entering_at_once),
       TEST(test_nesting),
 #ifndef RILLE_NO_SWITCH
       TEST(test_suspended_resume_in_any_order),
