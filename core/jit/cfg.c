@@ -132,7 +132,8 @@ static void keep_one_succ(Ir *ir, Block block, Block kept) {
 static void fold_end(Ir *ir, Block block) {
   Node *end = ir_end(ir, block);
   const BlockInfo *info = BLOCK_OF(ir, block);
-  if ((end->op != IR_BRANCH && end->op != IR_SWITCH) || NODE(ir, end->a)->op != IR_CONST) return;
+  bool has_condition = end->op == IR_BRANCH || end->op == IR_SWITCH;
+  if (!has_condition || info->n_succs == 0 || NODE(ir, end->a)->op != IR_CONST) return;
   uint32_t value = (uint32_t)NODE(ir, end->a)->imm;
   if (end->op == IR_BRANCH) {
     keep_one_succ(ir, block, info->succs[value != 0 ? 0 : 1]);

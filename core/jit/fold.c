@@ -485,7 +485,8 @@ static Ref is_zero(const Int *t, Ref a) {
   return fold_unary(t->ir, (Op)(OP_I32_EQZ + t->widerc), a);
 }
 
-/* x == c, x != c */
+/* x == c, x != c. A sum is compared as it is: where x is a loop's counter, it lives on until the
+ * comparison otherwise, beside its successor. */
 static Ref rule_equal_const(const Int *t, unsigned op, Ref a, uint64_t c) {
   bool is_eq = op == OP_I32_EQ;
   uint64_t d;
@@ -494,7 +495,6 @@ static Ref rule_equal_const(const Int *t, unsigned op, Ref a, uint64_t c) {
   if (c > fold_max(t->ir, a)) return fold_i32(t->ir, !is_eq);
   if (t->wider == 0 && is_boolean(t->ir, a))
     return is_eq == (c == 1) ? a : fold_unary(t->ir, OP_I32_EQZ, a);
-  if (int_match(t, a, OP_I32_ADD, &x, &d)) return int_compare(t, op, x, int_const(t, c - d));
   if (int_match(t, a, OP_I32_XOR, &x, &d)) return int_compare(t, op, x, int_const(t, c ^ d));
   const Node *left = NODE(t->ir, a);
   if (c == 0 && (left->op == OP_I32_SUB + t->wider || left->op == OP_I32_XOR + t->wider))
@@ -561,10 +561,14 @@ static Ref rule_compare(const Int *t, unsigned op, Ref a, Ref b) {
   return rule_unsigned_const(t, op, a, c);
 }
 
+static bool is_never_null(const Node *node) {
+  return node->op == IR_FUNC_REF || node->op == IR_CAUGHT ||
+         (node->op == IR_CALL_HELPER && node->type == KIND_REF); /* they allocate */
+}
+
 static Ref rule_eqz(const Int *t, Ref a) {
   const Node *node = NODE(t->ir, a);
   Ref x = node->a, y = node->b;
-  uint64_t c;
   if (t->wider == 0) {
     if (is_int_compare(node->op)) return fold_binary(t->ir, inverted(node->op), x, y);
     if (node->op == OP_I32_EQZ)
@@ -575,8 +579,7 @@ static Ref rule_eqz(const Int *t, Ref a) {
   }
   if (node->op == OP_I32_SUB + t->wider || node->op == OP_I32_XOR + t->wider)
     return int_compare(t, OP_I32_EQ, x, y);
-  if (int_match(t, a, OP_I32_ADD, &x, &c)) return int_compare(t, OP_I32_EQ, x, int_const(t, 0 - c));
-  return 0;
+  return t->wider != 0 && is_never_null(node) ? fold_i32(t->ir, 0) : 0;
 }
 
 /* Conversions */

@@ -1,23 +1,23 @@
 /* ir.h - the compiler's intermediate representation: SSA with floating pure nodes over a
  * control-flow graph whose blocks keep an ordered list of effects.
  *
- * Passes, in order: build (from a validated body; folds and shares nodes as they are made, inlines
- * small callees), memopt, cfg, place (gives every floating node a block and an order); then the
- * machine's own: isel, live, spill, color, moves, emit. Node 0 and block 0 are "none". Everything
+ * Passes, in order (passes.c runs them): build (from a validated body; folds and shares nodes as they
+ * are made, inlines small callees), cfg, memopt, place (gives every floating node a block and an
+ * order); then the machine's own: isel, live, spill, color, moves, emit. Node 0 and block 0 are "none". Everything
  * lives in the arena of one compilation.
  *
  * What holds after each pass
  *   build    Every block can be reached from the entry, or has no predecessors but the entry's none.
  *            preds and succs agree: a block stands once in preds of each of its successors, also
  *            when a SWITCH names that several times; a BRANCH has two different ones. Phis have an
- *            argument for each predecessor. An operand may be a NOP with a replacement: ir_follow.
- *   memopt   The same, without NOPs among operands.
+ *            argument for each predecessor. No operand is a NOP.
  *   cfg      `order`, `by_rpo`, rpo, idom, loop, depth, is_cold are set. Unreachable blocks are gone
  *            from preds. In `by_rpo` a block follows all that dominate it; in `order` the header of a
  *            loop may stand behind its body, and cold blocks stand last. The graph is reducible. A block with phis has only predecessors with one
  *            successor (edges that come from elsewhere were split, also those back to a header). A
  *            loop header is entered from outside by one block, which has no other successor: its
  *            preheader, its idom.
+ *   memopt   The same; redundant loads, stores and checks are gone.
  *   place    `effects` of each block in `order` holds all of its nodes but phis and constants, in
  *            order, operands before users: PARAM first in the entry, RESULTs right behind their
  *            call, CAUGHT first, END last. An operand is a constant (CONST, CONST_V128: in no list,
@@ -213,7 +213,7 @@ static inline Node *ir_end(const Ir *ir, Block block) {
 
 /* Text of the whole function, for dumps and golden tests; and the checker (NULL: fine, else what is
  * wrong). It checks what holds after the pass that was run last. */
-typedef enum IrStage { IR_BUILT, IR_FORWARDED, IR_SHAPED, IR_PLACED } IrStage;
+typedef enum IrStage { IR_BUILT, IR_SHAPED, IR_FORWARDED, IR_PLACED } IrStage;
 void ir_print(const Ir *ir, Buf *out);
 const char *ir_check(const Ir *ir, Arena *arena, IrStage stage);
 

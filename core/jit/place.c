@@ -128,6 +128,23 @@ static Block best_block(const Ir *ir, const Node *node, Block late) {
   return late;
 }
 
+/* The block at whose end a phi's argument is wanted: before the branch that jumps back, so that the
+ * split edge stays empty and the branch can jump to the header itself. */
+static Block argument_block(const Ir *ir, const BlockInfo *info, Block pred) {
+  const BlockInfo *from = BLOCK_OF(ir, pred);
+  bool is_split = from->rpo > info->rpo && from->effects.n == 1 && from->n_preds == 1;
+  return is_split && ir_end(ir, from->preds[0])->op == IR_BRANCH ? from->preds[0] : pred;
+}
+
+static void use_in_phis(Placer *p, const BlockInfo *info) {
+  for (uint32_t k = 0; k < info->phis.n; k++) {
+    const Node *phi = NODE(p->ir, info->phis.items[k]);
+    if (phi->mark != USED) continue;
+    for (uint32_t a = 0; a < phi->n_args; a++)
+      use_in(p, phi->args[a], argument_block(p->ir, info, info->preds[a]));
+  }
+}
+
 static void place_nodes(Placer *p) {
   Ir *ir = p->ir;
   for (uint32_t i = 0; i < ir->n_order; i++) {
@@ -137,11 +154,7 @@ static void place_nodes(Placer *p) {
       Node *node = NODE(ir, info->effects.items[k]);
       if (node->mark == USED) FOR_OPERANDS(node, operand, { use_in(p, *operand, block); });
     }
-    for (uint32_t k = 0; k < info->phis.n; k++) {
-      const Node *phi = NODE(ir, info->phis.items[k]);
-      if (phi->mark != USED) continue;
-      for (uint32_t a = 0; a < phi->n_args; a++) use_in(p, phi->args[a], info->preds[a]);
-    }
+    use_in_phis(p, info);
   }
   for (uint32_t i = p->sorted.n; i-- > 0;) {
     Ref ref = p->sorted.items[i];

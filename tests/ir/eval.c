@@ -2,7 +2,7 @@
  *
  * It stands where the interpreter stands: programs that link this file in place of core/interp run
  * everything through the machine-independent passes. The environment says how:
- *   IR_STAGE=N    after which pass (0 build, 1 memopt, 2 cfg, 3 place; the last is the default)
+ *   IR_STAGE=N    after which pass (0 build, 1 cfg, 2 memopt, 3 place; the last is the default)
  *   IR_CHECKED=1  with explicit bounds checks everywhere
  *   IR_INLINE=0   without inlining
  *   IR_FUEL=1     with fuel counted in every run, of which there is plenty
@@ -18,11 +18,10 @@
 #include <stdlib.h>
 
 #include "interp/interp.h"
-#include "jit/build.h"
 #include "jit/cfg.h"
 #include "jit/helper.h"
 #include "jit/memopt.h"
-#include "jit/place.h"
+#include "jit/passes.h"
 #include "module/pure.h"
 #include "runtime/memory.h"
 #include "runtime/runtime.h"
@@ -70,23 +69,27 @@ _Noreturn static void give_up(const Frame *frame, Ref ref, const char *what) {
 
 /* Compiling */
 
+static void check(const Ir *ir, IrStage stage, void *user) {
+  const char *wrong = ir_check(ir, user, stage);
+  if (!wrong) return;
+  fprintf(stderr, "eval: after pass %u: %s\n", stage, wrong);
+  abort();
+}
+
+/* Stops after the pass that was asked for. */
 static void compile(Module *module, Arena *arena, uint32_t func, bool counts_fuel, Ir *ir) {
   BuildOptions options = {.counts_fuel = counts_fuel,
                           .checks_memory = setting("IR_CHECKED", 0) != 0,
                           .inlines = setting("IR_INLINE", 1) != 0};
   unsigned last = setting("IR_STAGE", IR_PLACED);
-  for (unsigned stage = 0; stage <= last; stage++) {
-    switch (stage) {
-      case IR_BUILT: ir_build(ir, arena, module, func, &options); break;
-      case IR_FORWARDED: memopt_run(ir); break;
-      case IR_SHAPED: cfg_run(ir); break;
-      default: place_run(ir); break;
-    }
-    const char *wrong = ir_check(ir, arena, (IrStage)stage);
-    if (!wrong) continue;
-    fprintf(stderr, "eval: after pass %u: %s\n", stage, wrong);
-    abort();
+  if (last == IR_PLACED) {
+    passes_run(ir, arena, module, func, &options, check, arena);
+    return;
   }
+  ir_build(ir, arena, module, func, &options);
+  if (last >= IR_SHAPED) cfg_run(ir);
+  if (last >= IR_FORWARDED) memopt_run(ir);
+  check(ir, (IrStage)last, arena);
 }
 
 static Ir *find_ir(const Func *func, unsigned variant) {

@@ -4,7 +4,7 @@
  *          FILE...
  *
  * --check runs the IR checker after each pass, --print shows a function after the pass that --stage
- * names (0 build, 1 memopt, 2 cfg, 3 place), --times shows how long each pass took for all functions
+ * names (0 build, 1 cfg, 2 memopt, 3 place), --times shows how long each pass took for all functions
  * of a file, in megabytes of code section per second. Exit status 1 when anything is wrong.
  */
 #include <inttypes.h>
@@ -21,7 +21,7 @@
 #include "text/text.h"
 
 enum { STAGES = IR_PLACED + 1 };
-static const char *const stage_names[STAGES] = {"build", "memopt", "cfg", "place"};
+static const char *const stage_names[STAGES] = {"build", "cfg", "memopt", "place"};
 
 static struct {
   bool checks, times, has_print;
@@ -41,7 +41,9 @@ static double now(void) {
 static void run_pass(Ir *ir, Arena *arena, Module *module, uint32_t func, IrStage stage) {
   switch (stage) {
     case IR_BUILT: ir_build(ir, arena, module, func, &options.build); break;
-    case IR_FORWARDED: memopt_run(ir); break;
+    case IR_FORWARDED:
+      if (memopt_run(ir)) cfg_run(ir);
+      break;
     case IR_SHAPED: cfg_run(ir); break;
     case IR_PLACED: place_run(ir); break;
   }
