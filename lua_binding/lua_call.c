@@ -152,6 +152,12 @@ static void take_results(lua_State *L, const Closure *closure, const rille_FuncT
   lua_settop(L, first - 1);
 }
 
+/* Some code of the store that was entered has exception handlers. */
+static bool may_catch(const rille_Activation *a) {
+  rille_Instance *instance = rille_func_instance(a->func);
+  return instance && rille_instance_has_handlers(instance);
+}
+
 /* ---- Limits -----------------------------------------------------------------------------------*/
 
 /* What resume passed, at `at`, moves the limit. */
@@ -244,12 +250,36 @@ static int host_returned_go_on(lua_State *L, intptr_t serial) {
 }
 DEFINE_CONTINUATION(host_returned)
 
+static int guarded_returned_go_on(lua_State *L, int status, intptr_t serial) {
+  if (status == LUA_OK || status == LUA_YIELD) return host_returned_go_on(L, serial);
+  rille_Activation *a = continued(L, serial);
+  return go_on(L, a, wasm_offer_error(L, a));
+}
+DEFINE_GUARDED_CONTINUATION(guarded_returned)
+
+/* Calls what push_call pushed where some code of the store catches: an error is offered to it. */
+static rille_Status call_guarded(lua_State *L, rille_Activation *a, const Closure *closure,
+                                 const rille_FuncType *type, rille_Slot *slots) {
+  int n_params = (int)closure->n_params, n_results = (int)closure->n_results, status;
+  if (L == closure->state->main) {
+    status = lua_pcall(L, n_params, n_results, 0);
+  } else {
+    rille_pause_clock(a);
+    status = compat_pcallk(L, n_params, n_results, a->user, guarded_returned);
+    rille_continue_clock(a);
+  }
+  if (status != LUA_OK) return wasm_offer_error(L, a);
+  take_results(L, closure, type, a, slots);
+  return RILLE_DONE;
+}
+
 static rille_Status host_call(rille_Activation *a, void *data, rille_Slot *slots) {
   const Closure *closure = data;
   lua_State *L = a->context;
   const rille_FuncType *type = rille_func_type(a->host_func);
   int n_params = (int)closure->n_params, n_results = (int)closure->n_results;
   push_call(L, closure, type, slots);
+  if (UNLIKELY(may_catch(a))) return call_guarded(L, a, closure, type, slots);
   if (LIKELY(L == closure->state->main)) {
     lua_call(L, n_params, n_results);
   } else {
@@ -265,7 +295,9 @@ static rille_Status host_call(rille_Activation *a, void *data, rille_Slot *slots
 static rille_Status host_call_i32(rille_Activation *a, void *data, rille_Slot *slots) {
   const Closure *closure = data;
   lua_State *L = a->context;
-  if (UNLIKELY(L != closure->state->main || is_traced(closure))) return host_call(a, data, slots);
+  if (UNLIKELY(L != closure->state->main || is_traced(closure) || may_catch(a))) {
+    return host_call(a, data, slots);
+  }
   int n_params = (int)closure->n_params, n_results = (int)closure->n_results;
   compat_rawgeti(L, lua_upvalueindex(UP_REFS), closure->id);
   for (int i = 0; i < n_params; i++) lua_pushinteger(L, (int32_t)slots[i]);
@@ -330,7 +362,7 @@ void wasm_wrap(lua_State *L) {
 
 /* ---- Without lua_callk ------------------------------------------------------------------------*/
 
-static const char key_check, key_wrap;
+static const char key_check, key_wrap, key_guard, key_failed;
 
 /* Leaves the C step: the values on top go to the Lua function. */
 static _Noreturn void leave_step(const Closure *closure, State *state, int n_values) {
@@ -342,10 +374,12 @@ static _Noreturn void leave_step(const Closure *closure, State *state, int n_val
 static rille_Status host_call(rille_Activation *a, void *data, rille_Slot *slots) {
   const Closure *closure = data;
   lua_State *L = a->context;
+  bool is_guarded = may_catch(a);
   lua_pushlightuserdata(L, (void *)a->user);
+  if (is_guarded) (void)compat_rawgetp(L, LUA_REGISTRYINDEX, &key_guard);
   push_call(L, closure, rille_func_type(a->host_func), slots);
   rille_pause_clock(a);
-  leave_step(closure, closure->state, (int)closure->n_params + 2);
+  leave_step(closure, closure->state, (int)closure->n_params + 2 + is_guarded);
 }
 
 rille_Status wasm_on_limit(rille_Activation *a, rille_Instance *instance, const char *limit) {
@@ -411,7 +445,10 @@ static int resume_step(lua_State *L) {
   rille_Activation *a = wasm_find_activation(L, state, serial);
   if (!a) return luaL_error(L, "instance is closed");
   rille_Status status = RILLE_DONE;
-  if (a->host_func) {
+  if (a->host_func && lua_touserdata(L, 3) == &key_failed) {
+    lua_settop(L, 4);
+    status = wasm_offer_error(L, a);
+  } else if (a->host_func) {
     const Closure *closure = rille_host_func_data(a->host_func);
     lua_settop(L, 2 + (int)closure->n_results);
     take_results(L, closure, rille_func_type(a->host_func), a, a->host_slots);
@@ -432,20 +469,41 @@ void wasm_wrap(lua_State *L) {
   lua_call(L, 1, 1);
 }
 
+/* A guarded call gives `failed` and the error instead of raising it. It runs in a coroutine of its own
+ * where pcall cannot be yielded across, and passes on what that yields. */
 static void open_steps(lua_State *L) {
-  static const char source[] = "local resume_step = ...\n"
-                               "local function apply(f, ...) return f(...) end\n"
-                               "local check\n"
-                               "function check(self, call, ...)\n"
-                               "  if not self then return ... end\n"
-                               "  return check(resume_step(self, call, apply(...)))\n"
-                               "end\n"
-                               "return check, function(step)\n"
-                               "  return function(...) return check(step(...)) end\n"
-                               "end\n";
+  static const char source[] =
+      "local resume_step, failed = ...\n"
+      "local create, resume, status = coroutine.create, coroutine.resume, coroutine.status\n"
+      "local yield, running, pcall = coroutine.yield, coroutine.running, pcall\n"
+      "local has_yieldable_pcall = jit ~= nil\n"
+      "local function finish(ok, ...)\n"
+      "  if ok then return ... end\n"
+      "  return failed, (...)\n"
+      "end\n"
+      "local function forward(co, ok, ...)\n"
+      "  if ok and status(co) == 'suspended' then return forward(co, resume(co, yield(...))) end\n"
+      "  return finish(ok, ...)\n"
+      "end\n"
+      "local function guard(f, ...)\n"
+      "  if has_yieldable_pcall or not running() then return finish(pcall(f, ...)) end\n"
+      "  local co = create(f)\n"
+      "  return forward(co, resume(co, ...))\n"
+      "end\n"
+      "local function apply(f, ...) return f(...) end\n"
+      "local check\n"
+      "function check(self, call, ...)\n"
+      "  if not self then return ... end\n"
+      "  return check(resume_step(self, call, apply(...)))\n"
+      "end\n"
+      "return check, function(step)\n"
+      "  return function(...) return check(step(...)) end\n"
+      "end, guard\n";
   if (luaL_loadbuffer(L, source, sizeof source - 1, "=wasm")) lua_error(L);
   wasm_push_function(L, resume_step);
-  lua_call(L, 1, 2);
+  lua_pushlightuserdata(L, (void *)(uintptr_t)&key_failed);
+  lua_call(L, 2, 3);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &key_guard);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &key_wrap);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &key_check);
 }

@@ -62,15 +62,17 @@ int wasm_raise(lua_State *L) {
   return lua_error(L);
 }
 
-void wasm_push_run_error(lua_State *L, rille_Activation *activation) {
+bool wasm_push_run_error(lua_State *L, rille_Activation *activation) {
   ErrorBox *box = push_box(L, registered_state(L));
   box->error = rille_activation_error(activation);
+  bool is_own = rille_error_kind(box->error) == RILLE_ERROR_EXCEPTION &&
+                wasm_push_thrown(L, activation);
   rille_finish(activation);
+  return is_own;
 }
 
 int wasm_raise_run(lua_State *L, rille_Activation *activation) {
-  wasm_push_run_error(L, activation);
-  return wasm_raise(L);
+  return wasm_push_run_error(L, activation) ? lua_error(L) : wasm_raise(L);
 }
 
 int wasm_error_misuse(lua_State *L, int arg, const char *function, const char *format, ...) {

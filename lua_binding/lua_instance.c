@@ -161,9 +161,9 @@ static int start_complete(lua_State *L, Runner *self, rille_Activation *a, rille
     if (a) rille_finish(a);
     return return_instance(L, at);
   }
-  wasm_push_run_error(L, a);
+  bool is_own = wasm_push_run_error(L, a);
   end_instance(L, inst, at, true);
-  return return_failure(L);
+  return is_own ? lua_error(L) : return_failure(L);
 }
 
 /* The module at index 1, loaded when it is a source; false with the error on top. */

@@ -50,8 +50,18 @@ static void retain(const rille_Extern *item) {
   }
 }
 
+/* Pushes the object of it, if Lua has one. What stood for the address before may still be there: a
+ * function of an instance that is closed. */
+static bool find_item(lua_State *L, const rille_Extern *item) {
+  if (!wasm_find_object(L, address_of(item))) return false;
+  const Item *known = wasm_test_item(L, -1);
+  if (known && !known->is_closed && known->kind == item->kind) return true;
+  lua_pop(L, 1);
+  return false;
+}
+
 void wasm_push_item(lua_State *L, State *state, const rille_Extern *item, int group) {
-  if (wasm_find_object(L, address_of(item))) return;
+  if (find_item(L, item)) return;
   (void)wasm_new_item(L, state, item, false);
   retain(item);
   if (group != 0) {

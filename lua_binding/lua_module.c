@@ -406,9 +406,7 @@ static int module_serialize(lua_State *L) {
 }
 
 static int module_type(lua_State *L) {
-  check_module(L, "type");
-  return luaL_error(L, "module:type is not supported yet: struct and array types do not cross "
-                       "into Lua");
+  return wasm_module_type(L, check_module(L, "type"));
 }
 
 static void add_list(lua_State *L, luaL_Buffer *b, const rille_Module *module, bool is_imports) {

@@ -83,6 +83,7 @@ void wasm_push_i64(lua_State *L, int64_t x, bool boxed) {
 
 static void free_cell(Cell *cell) {
   State *state = cell->state;
+  state->n_cells--;
   free(cell);
   wasm_state_drop(state);
 }
@@ -129,12 +130,12 @@ static void forget_cell(lua_State *L, Cell *cell) {
 }
 
 /* Gives back what the engine has released since the last call. */
-static void reap_cells(lua_State *L, State *state) {
+void wasm_reap_externs(lua_State *L, State *state) {
   for (Cell *cell; (cell = state->released) != NULL;) {
+    state->released = cell->next; /* Lua's collector, and thus this function, may run in between */
     forget_cell(L, cell);
     lua_pushnil(L);
     compat_rawseti(L, lua_upvalueindex(UP_REFS), cell->id);
-    state->released = cell->next;
     wasm_free_id(state, cell->id);
     free_cell(cell);
   }
@@ -158,19 +159,16 @@ static bool is_usable_key(lua_State *L, int at) {
 #endif
 }
 
+/* Without its reference yet. */
 static Cell *new_cell(lua_State *L, int at, const Home *home) {
   uint32_t id = wasm_new_id(L, home->state);
   Cell *cell = calloc(1, sizeof *cell);
-  if (!cell) luaL_error(L, "not enough memory");
-  cell->state = home->state;
-  cell->id = id;
-  cell->slot = rille_new_extern(home->store, (uint64_t)(uintptr_t)cell);
-  if (!cell->slot) {
-    free(cell);
+  if (!cell) {
     wasm_free_id(home->state, id);
     luaL_error(L, "not enough memory");
   }
-  wasm_state_hold(home->state);
+  cell->state = home->state;
+  cell->id = id;
   lua_pushvalue(L, at);
   compat_rawseti(L, lua_upvalueindex(UP_REFS), id);
   lua_pushvalue(L, at);
@@ -181,9 +179,26 @@ static Cell *new_cell(lua_State *L, int at, const Home *home) {
   return cell;
 }
 
-static rille_Slot read_extern(lua_State *L, int at, const Home *home) {
+/* Comes last: nothing that runs Lua's collector, and with it ours, may follow until the reference is
+ * where ours finds it. */
+static rille_Slot set_reference(lua_State *L, Cell *cell, const Home *home) {
+  cell->slot = rille_new_extern(home->store, (uint64_t)(uintptr_t)cell);
+  if (!cell->slot) {
+    forget_cell(L, cell);
+    wasm_free_id(home->state, cell->id);
+    free(cell);
+    luaL_error(L, "not enough memory");
+  }
+  home->state->n_cells++;
+  wasm_state_hold(home->state);
+  return cell->slot;
+}
+
+rille_Slot wasm_read_extern(lua_State *L, int at, const Home *home) {
+  rille_Slot inner;
+  if (wasm_read_inner(L, at, home, &inner)) return inner;
   at = lua_absindex(L, at);
-  if (UNLIKELY(home->state->released != NULL)) reap_cells(L, home->state);
+  if (UNLIKELY(home->state->released != NULL)) wasm_reap_externs(L, home->state);
   bool has_key = is_usable_key(L, at);
   push_cells(L, home->group);
   if (has_key) {
@@ -203,14 +218,12 @@ static rille_Slot read_extern(lua_State *L, int at, const Home *home) {
     lua_rawset(L, -3);
   }
   lua_pop(L, 1);
-  return cell->slot;
+  return set_reference(L, cell, home);
 }
 
-static void push_extern(lua_State *L, rille_Slot ref) {
+void wasm_push_extern(lua_State *L, rille_Slot ref) {
   uint64_t payload;
-  if (!rille_extern_payload(ref, &payload)) {
-    luaL_error(L, "externref to an object of the guest is not supported yet");
-  }
+  if (!rille_extern_payload(ref, &payload)) luaL_error(L, "not a value of the host");
   compat_rawgeti(L, lua_upvalueindex(UP_REFS), ((const Cell *)(uintptr_t)payload)->id);
 }
 
@@ -259,7 +272,12 @@ bool wasm_read_ref(lua_State *L, int at, const Home *home, rille_ValueType type,
   }
   switch (rille_type_family(type)) {
     case RILLE_FUNC_FAMILY: return read_func(L, at, home, type, out);
-    case RILLE_EXTERN_FAMILY: *out = read_extern(L, at, home); return rille_check_ref(type, *out);
+    case RILLE_EXTERN_FAMILY:
+      *out = wasm_read_extern(L, at, home);
+      return rille_check_ref(type, *out);
+    case RILLE_ANY_FAMILY: return wasm_read_any(L, at, home, type, out);
+    case RILLE_EXN_FAMILY:
+      return wasm_read_exception(L, at, home, out) && rille_check_ref(type, *out);
     default: return false;
   }
 }
@@ -273,7 +291,9 @@ void wasm_push_ref(lua_State *L, const Home *home, rille_ValueType type, rille_S
     case RILLE_FUNC_FAMILY:
       wasm_push_func(L, home->state, rille_func_of_ref(ref), NULL, 0, home->inst);
       break;
-    case RILLE_EXTERN_FAMILY: push_extern(L, ref); break;
+    case RILLE_EXTERN_FAMILY:
+    case RILLE_ANY_FAMILY: wasm_push_any(L, home, ref); break;
+    case RILLE_EXN_FAMILY: wasm_push_exception(L, home, ref); break;
     default: luaL_error(L, "references of this type do not cross into Lua yet");
   }
 }

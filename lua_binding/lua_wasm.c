@@ -12,7 +12,8 @@
 #include <stdlib.h>
 
 /* Their addresses are keys in the registry. */
-static const char key_state, key_refs, key_threads, key_objects, key_config, key_limit;
+static const char key_state, key_refs, key_threads, key_objects, key_config, key_limit,
+    key_lua_error;
 
 /* ---- The engine of the process --------------------------------------------------------------- */
 
@@ -183,7 +184,8 @@ const char *wasm_type_name(lua_State *L, int at) {
   } types[] = {
       {TYPE_MODULE, "module"}, {TYPE_INSTANCE, "instance"},   {TYPE_MEMORY, "memory"},
       {TYPE_TABLE, "table"},   {TYPE_GLOBAL, "global"},       {TYPE_TAG, "tag"},
-      {TYPE_ERROR, "error"},   {TYPE_EXCEPTION, "exception"},
+      {TYPE_ERROR, "error"},   {TYPE_EXCEPTION, "exception"}, {TYPE_STRUCT, "struct"},
+      {TYPE_ARRAY, "array"},
   };
   if (lua_type(L, at) == LUA_TFUNCTION) return wasm_test_entry(L, at) ? "func" : NULL;
   if (lua_type(L, at) != LUA_TUSERDATA) return NULL;
@@ -267,6 +269,7 @@ static int signature(lua_State *L) {
     const rille_Extern item = {RILLE_EXTERN_TAG, {.tag = tag->tag}};
     return wasm_push_text(L, &item);
   }
+  if (wasm_push_object_signature(L, 1)) return 1;
   Item *item = wasm_test_item(L, 1);
   if (!item)
     return wasm_error_misuse(L, 1, "signature", "a wasm object expected, got %s",
@@ -442,14 +445,16 @@ static const luaL_Reg functions[] = {
     {NULL, NULL},
 };
 
-static void set_lua_error_tag(lua_State *L, State *state) {
+/* One for the Lua state. */
+static void new_lua_error_tag(lua_State *L, State *state) {
   const rille_ValueType param = RILLE_EXTERNREF;
   rille_FuncType *type = rille_new_func_type(1, &param, 0, NULL);
   rille_Tag *tag = type ? rille_new_tag(state->engine, type) : NULL;
   if (type) rille_free_func_type(type);
   if (!tag) luaL_error(L, "not enough memory");
+  state->lua_error = tag;
   wasm_push_tag(L, state, tag);
-  lua_setfield(L, -2, "luaerror");
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &key_lua_error);
 }
 
 __attribute__((visibility("default"))) int luaopen_wasm(lua_State *L);
@@ -471,10 +476,12 @@ int luaopen_wasm(lua_State *L) {
     wasm_open_table(L);
     wasm_open_global(L);
     wasm_open_tag(L);
+    wasm_open_exception(L);
+    wasm_open_gc(L);
+    (void)compat_rawgetp(L, LUA_REGISTRYINDEX, &key_state);
+    new_lua_error_tag(L, ((Runner *)lua_touserdata(L, -1))->state);
   }
   lua_settop(L, 0);
-  (void)compat_rawgetp(L, LUA_REGISTRYINDEX, &key_state);
-  Runner *self = lua_touserdata(L, 1);
   lua_newtable(L);
   wasm_set_functions(L, functions);
   wasm_push_function(L, wasm_instantiate);
@@ -482,7 +489,8 @@ int luaopen_wasm(lua_State *L) {
   lua_setfield(L, -2, "instantiate");
   wasm_push_limit(L);
   lua_setfield(L, -2, "limit");
-  set_lua_error_tag(L, self->state);
+  (void)compat_rawgetp(L, LUA_REGISTRYINDEX, &key_lua_error);
+  lua_setfield(L, -2, "luaerror");
   lua_pushstring(L, rille_version());
   lua_setfield(L, -2, "_VERSION");
   return 1;

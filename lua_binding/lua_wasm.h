@@ -39,7 +39,9 @@ typedef struct State {
   bool is_closing;           /* lua_close runs: no Lua table is touched any more */
   struct StackBox *stacks;   /* of the coroutines that were inside guest code */
   struct Deferred *deferred; /* instances that dead activations still point to (lua_stack.c) */
-  Cell *released;            /* extern values that no guest refers to any more */
+  Cell *released;     /* extern values that no guest refers to any more */
+  size_t n_cells;     /* extern values that guests refer to, released ones included */
+  rille_Tag *lua_error; /* wasm.luaerror; the registry keeps it */
   size_t external;           /* bytes allocated since Lua's collector was last told */
 #if !HAS_CALLK
   struct Step *step; /* the innermost C step that runs guest code (lua_call.c) */
@@ -125,6 +127,11 @@ typedef struct ModuleBox {
 #define TYPE_I64       "wasm.i64"
 #define TYPE_WASI      "wasm.wasi"
 #define TYPE_FUNC_TYPE "wasm.functype"
+#define TYPE_STRUCT     "wasm.struct"
+#define TYPE_ARRAY      "wasm.array"
+#define TYPE_TYPE       "wasm.type"
+#define TYPE_ROW        "wasm.row"
+#define TYPE_COLLECTOR  "wasm.collector"
 
 static inline State *wasm_state(lua_State *L) {
   Runner *self = lua_touserdata(L, lua_upvalueindex(UP_SELF));
@@ -183,7 +190,8 @@ void wasm_set_error_field(lua_State *L, const char *name); /* value on top into 
 int wasm_return_error(lua_State *L);                       /* nil and the error on top */
 int wasm_raise(lua_State *L);                              /* the error on top */
 /* That of a run, which is finished. */
-void wasm_push_run_error(lua_State *L, rille_Activation *activation);
+bool wasm_push_run_error(lua_State *L, rille_Activation *activation); /* true: a value of Lua's
+                                                                          own, to be raised as it is */
 int wasm_raise_run(lua_State *L, rille_Activation *activation);
 int wasm_raise_out_of_bounds(lua_State *L, const char *code);
 int wasm_trap(lua_State *L); /* wasm.trap */
@@ -216,6 +224,40 @@ static inline uint32_t wasm_slots_of(rille_ValueType type) {
 rille_ValueType wasm_check_type(lua_State *L, int at, const char *function);
 void wasm_release_extern(void *user, uint64_t payload);
 void wasm_free_released(State *state); /* when the state closes */
+/* Extern values: any Lua value in, the same out. */
+rille_Slot wasm_read_extern(lua_State *L, int at, const Home *home);
+void wasm_push_extern(lua_State *L, rille_Slot ref); /* of a host value */
+void wasm_reap_externs(lua_State *L, State *state); /* forgets what guests do not refer to */
+
+/* lua_gc.c: structures, arrays, references of the any and extern families */
+void wasm_open_gc(lua_State *L);
+/* Pushes what the reference, not null, means. */
+void wasm_push_any(lua_State *L, const Home *home, rille_Slot ref);
+bool wasm_read_any(lua_State *L, int at, const Home *home, rille_ValueType type, rille_Slot *out);
+/* Structures, arrays and small integers only: what is no value of the host in a guest. */
+bool wasm_read_inner(lua_State *L, int at, const Home *home, rille_Slot *out);
+/* The userdata at `at`, to which its group is attached, holds the object: it joins the home. */
+void wasm_join_ref(lua_State *L, int at, rille_Slot ref, const Home *home);
+/* Pushes the group of the home, or that of the object. */
+void wasm_push_ref_group(lua_State *L, const Home *home, rille_Slot ref);
+/* Reads n values from index `first` on into slots that stay valid while what this pushes is on the
+ * stack. NULL: *bad is not of its type. */
+const rille_Slot *wasm_read_row(lua_State *L, int first, const Home *home,
+                                const rille_ValueType *types, uint32_t n, uint32_t *bad);
+bool wasm_push_object_signature(lua_State *L, int at); /* false: it is no object or type */
+int wasm_module_type(lua_State *L, const ModuleBox *module);
+
+/* lua_exception.c */
+void wasm_open_exception(lua_State *L);
+int wasm_exception(lua_State *L); /* wasm.exception */
+void wasm_push_exception(lua_State *L, const Home *home, rille_Slot ref);
+bool wasm_read_exception(lua_State *L, int at, const Home *home, rille_Slot *out);
+/* Replaces the error object on top by what the run threw: an exception object with that error, or
+ * the Lua value that it carries (true). */
+bool wasm_push_thrown(lua_State *L, rille_Activation *activation);
+/* A host closure raised the value on top: throws it into the guest, which may catch it, or raises it
+ * again. Pops it. */
+rille_Status wasm_offer_error(lua_State *L, rille_Activation *activation);
 
 static FORCE_INLINE bool wasm_read_i32(lua_State *L, int at, rille_Slot *out) {
 #if HAS_INTEGERS
@@ -410,7 +452,7 @@ void wasm_open_global(lua_State *L);
 int wasm_global(lua_State *L);
 void wasm_open_tag(lua_State *L);
 int wasm_tag(lua_State *L);
-int wasm_exception(lua_State *L);
+TagBox *wasm_check_tag(lua_State *L, int at, const char *function);
 void wasm_push_tag(lua_State *L, State *state, rille_Tag *tag);
 
 /* lua_wasi.c */

@@ -24,6 +24,13 @@ rille_Store *rille_ref_store(rille_Slot ref) {
   return ref == 0 || (ref & 1) != 0 ? NULL : root_handle(gc_store_of(ref));
 }
 
+rille_Instance *rille_store_instance(rille_Store *store) {
+  for (Instance *it = store_of(root_of(store))->instances; it != NULL; it = it->next) {
+    if (it->user != NULL && !it->is_closed) return instance_handle(it);
+  }
+  return NULL;
+}
+
 rille_Held *rille_hold_ref(rille_Store *store, rille_Slot ref) {
   return (rille_Held *)gc_hold(root_of(store), ref);
 }
@@ -229,14 +236,22 @@ bool rille_get_field(rille_Slot object, uint32_t index, bool is_signed, rille_Sl
   return true;
 }
 
-bool rille_set_field(rille_Slot object, uint32_t index, const rille_Slot *value) {
+static bool set_field(rille_Slot object, uint32_t index, const rille_Slot *value, bool always) {
   const FieldType *field;
   uint8_t *at = find_place(object, index, &field);
-  if (at == NULL || !field->is_mutable) return false;
+  if (at == NULL || !(field->is_mutable || always)) return false;
   if (type_is_ref(field->type) && !ref_has_type(*value, field->type)) return false;
   if (!adopt(gc_store_of(object), field->type, value)) return false;
   object_write(at, field->type, value);
   return true;
+}
+
+bool rille_set_field(rille_Slot object, uint32_t index, const rille_Slot *value) {
+  return set_field(object, index, value, false);
+}
+
+bool rille_init_field(rille_Slot object, uint32_t index, const rille_Slot *value) {
+  return set_field(object, index, value, true);
 }
 
 /* Exceptions */
