@@ -577,12 +577,14 @@ int wasm_entry(lua_State *L) {
 }
 
 #if HAS_CALLK
+enum { MOST_SIMPLE_PARAMS = 8 }; /* and results */
+
 /* i32 alone, few of them, and one result at most. */
 static bool is_i32_alone(const rille_FuncType *type) {
   const rille_ValueType *params, *results;
   size_t n_params = rille_func_params(type, &params),
          n_results = rille_func_results(type, &results);
-  if (n_params > 8 || n_results > 1) return false;
+  if (n_params > MOST_SIMPLE_PARAMS || n_results > 1) return false;
   for (size_t i = 0; i < n_params; i++) {
     if (params[i] != RILLE_I32) return false;
   }
@@ -597,33 +599,72 @@ static bool is_ours(rille_HostFn *fn) {
   return fn == host_call || fn == host_call_i32;
 }
 
-/* The same for functions of i32 alone, on the main thread, when nothing needs a second look: what
- * is not as expected starts over in wasm_entry. Calls of this kind are most of all calls. */
+static bool is_simple_number(const Entry *entry, rille_ValueType type) {
+  if (type == RILLE_I64) return HAS_INTEGERS && !entry->boxes_i64;
+  return type == RILLE_I32 || type == RILLE_F32 || type == RILLE_F64;
+}
+
+/* Numbers alone, few of them. Pushing them allocates nothing, so that no finaliser gets to use the
+ * guest stack before the results are read. */
+static bool is_numbers_alone(const Entry *entry) {
+  if (entry->n_params > MOST_SIMPLE_PARAMS || entry->needs_room) return false;
+  for (uint32_t i = 0; i < entry->n_params; i++) {
+    if (!is_simple_number(entry, entry->params[i])) return false;
+  }
+  for (uint32_t i = 0; i < entry->n_results; i++) {
+    if (!is_simple_number(entry, entry->results[i])) return false;
+  }
+  return true;
+}
+
+/* Calls that most are of, on the main thread, when nothing needs a second look. What is not as
+ * expected starts over in wasm_entry. */
+static FORCE_INLINE bool may_enter_at_once(const lua_State *L, const Entry *entry) {
+  return LIKELY(entry->inst->is_plain && L == entry->runner.state->main);
+}
+
+static FORCE_INLINE rille_Entered enter_at_once(lua_State *L, const Entry *entry,
+                                                const rille_Slot *slots) {
+  return rille_enter(entry->runner.state->main_stack, entry->func, L, slots);
+}
+
+static COLD int not_done_at_once(lua_State *L, rille_Activation *a) {
+  return a ? fail_run(L, a) : wasm_entry(L);
+}
+
 int wasm_entry_i32(lua_State *L) {
   const Entry *entry = lua_touserdata(L, lua_upvalueindex(UP_SELF));
-  const Inst *inst = entry->inst;
-  const State *state = entry->runner.state;
-  if (UNLIKELY(!inst->is_plain || L != state->main)) return wasm_entry(L);
-  rille_Activation *a = rille_prepare(state->main_stack, entry->func, L);
-  if (UNLIKELY(!a)) return wasm_entry(L);
-  rille_Slot *slot = a->slots;
-  for (int i = 1, n = (int)entry->n_params; i <= n; i++, slot++) {
-    if (LIKELY(wasm_read_i32(L, i, slot))) continue;
-    rille_finish(a);
-    return wasm_entry(L);
+  if (!may_enter_at_once(L, entry)) return wasm_entry(L);
+  rille_Slot slots[MOST_SIMPLE_PARAMS];
+  int n_params = (int)entry->n_params, n_results = (int)entry->n_results;
+  for (int i = 0; i < n_params; i++) {
+    if (UNLIKELY(!wasm_read_i32(L, i + 1, &slots[i]))) return wasm_entry(L);
   }
-  rille_Status status = rille_run(a);
-  if (UNLIKELY(status != RILLE_DONE)) return fail_run(L, a);
-  int n_results = (int)entry->n_results;
-  if (n_results > 0) lua_pushinteger(L, (int32_t)a->slots[0]);
-  rille_finish(a);
-  if (UNLIKELY(inst->is_traced)) wasm_trace(L, inst, "return", entry->name, n_results);
+  rille_Entered entered = enter_at_once(L, entry, slots);
+  if (UNLIKELY(entered.status != RILLE_DONE)) return not_done_at_once(L, entered.activation);
+  if (n_results > 0) lua_pushinteger(L, (int32_t)entered.activation->slots[0]);
   return n_results;
 }
 
+static int entry_numbers(lua_State *L) {
+  const Entry *entry = lua_touserdata(L, lua_upvalueindex(UP_SELF));
+  if (!may_enter_at_once(L, entry)) return wasm_entry(L);
+  rille_Slot slots[MOST_SIMPLE_PARAMS];
+  read_arguments(L, entry, slots);
+  rille_Entered entered = enter_at_once(L, entry, slots);
+  if (UNLIKELY(entered.status != RILLE_DONE)) return not_done_at_once(L, entered.activation);
+  push_results(L, entry, entered.activation->slots);
+  return (int)entry->n_results;
+}
+
 lua_CFunction wasm_entry_for(const Entry *entry) {
-  bool is_simple = !entry->is_host && is_i32_alone(rille_func_type(entry->func));
-  return is_simple ? wasm_entry_i32 : wasm_entry;
+  if (entry->is_host) return wasm_entry;
+  if (is_i32_alone(rille_func_type(entry->func))) return wasm_entry_i32;
+  return is_numbers_alone(entry) ? entry_numbers : wasm_entry;
+}
+
+bool wasm_is_entry(lua_CFunction function) {
+  return function == wasm_entry || function == wasm_entry_i32 || function == entry_numbers;
 }
 #else
 static rille_HostFn *host_fn_for(const rille_FuncType *type) {
@@ -639,14 +680,11 @@ lua_CFunction wasm_entry_for(const Entry *entry) {
   (void)entry;
   return wasm_entry;
 }
-#endif
 
 bool wasm_is_entry(lua_CFunction function) {
-#if HAS_CALLK
-  if (function == wasm_entry_i32) return true;
-#endif
   return function == wasm_entry;
 }
+#endif
 
 /* ---- Hooks ------------------------------------------------------------------------------------*/
 
