@@ -108,16 +108,6 @@ static Result open_in(const Call *call, const Entry *dir, const char *path, int 
   return result == ERRNO_NOENT && would_create ? ERRNO_ROFS : result;
 }
 
-/* Fills the new entry; rights that do not apply to what was opened are left out. */
-static Result fill_opened(const Call *call, Entry *entry, int host, const Entry *dir) {
-  TRY(wasi_init_host(entry, host));
-  entry->rights &= ARG_U64(5);
-  entry->inheriting &= ARG_U64(6) & dir->inheriting;
-  entry->flags = (uint16_t)ARG_U32(7);
-  entry->is_read_only = dir->is_read_only;
-  return ERRNO_SUCCESS;
-}
-
 Result wasi_path_open(Call *call) {
   char path[PATH_ROOM];
   Entry *entry;
@@ -130,12 +120,11 @@ Result wasi_path_open(Call *call) {
   TRY(wasi_reserve_entry(call->wasi));
   const Entry dir = call->wasi->entries[ARG_U32(0)];
   TRY(open_in(call, &dir, path, &host));
-  TRY(wasi_new_entry(call->wasi, &fd));
-  Result result = fill_opened(call, &call->wasi->entries[fd], host, &dir);
-  if (result != ERRNO_SUCCESS) {
-    wasi_close_entry(call->wasi, fd);
-    return result;
-  }
+  (void)wasi_new_entry(call->wasi, &fd); /* there is room */
+  entry = &call->wasi->entries[fd];
+  wasi_init_unseen(entry, host, ARG_U64(5), ARG_U64(6) & dir.inheriting);
+  entry->flags = (uint16_t)ARG_U32(7);
+  entry->is_read_only = dir.is_read_only;
   return put_u32(call, ARG_U32(8), fd);
 }
 

@@ -330,9 +330,21 @@ Result sandbox_find(const rille_Wasi *wasi, int root, const char *path, bool fol
   return result == ERRNO_AGAIN ? walk_to(root, path, follows, out) : result;
 }
 
+/* One name leads nowhere else unless it is a link: no need to ask for more than openat does, which
+ * is faster. ERRNO_AGAIN: it may be a link to follow. */
+static Result open_name(int root, const char *name, int flags, int *host) {
+  *host = openat(root, name, flags | O_NOFOLLOW | O_CLOEXEC, CREATE_MODE);
+  if (*host >= 0) return ERRNO_SUCCESS;
+  bool may_be_link = errno == ELOOP || errno == ENOTDIR;
+  return may_be_link && (flags & O_NOFOLLOW) == 0 ? ERRNO_AGAIN : wasi_last_errno();
+}
+
 Result sandbox_open(const rille_Wasi *wasi, int root, const char *path, int flags, int *host) {
   TRY(check_path(path));
   Result result = ERRNO_AGAIN;
+  bool is_one_name = strchr(path, '/') == NULL && strcmp(path, "..") != 0;
+  if (is_one_name) result = open_name(root, path, flags, host);
+  if (result != ERRNO_AGAIN) return result;
   if (!wasi->walks_paths && has_openat2()) result = ask_kernel(root, path, flags, host);
   return result == ERRNO_AGAIN ? walk_open(root, path, flags, host) : result;
 }

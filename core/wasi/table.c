@@ -109,24 +109,38 @@ static FileType type_of_socket(int host) {
   return type == SOCK_DGRAM ? TYPE_SOCKET_DGRAM : TYPE_SOCKET_STREAM;
 }
 
-Result wasi_init_host(Entry *entry, int host) {
-  struct stat about;
+void wasi_init_unseen(Entry *entry, int host, uint64_t rights, uint64_t inheriting) {
   entry->kind = ENTRY_HOST;
   entry->host = host;
-  if (fstat(host, &about) != 0) return wasi_last_errno();
+  entry->rights = rights;
+  entry->inheriting = inheriting;
+  entry->is_unseen = true;
+}
+
+/* Rights that do not apply to what it is are left out. */
+static COLD Result look_at(Entry *entry) {
+  struct stat about;
+  if (fstat(entry->host, &about) != 0) return wasi_last_errno();
   FileType type = wasi_type_of_mode(about.st_mode);
   entry->is_socket = S_ISSOCK(about.st_mode);
-  if (entry->is_socket) type = type_of_socket(host);
+  if (entry->is_socket) type = type_of_socket(entry->host);
   entry->type = (uint8_t)type;
   entry->may_wait = type != TYPE_REGULAR_FILE && type != TYPE_DIRECTORY;
-  entry->rights = wasi_rights_of(type);
-  if (type == TYPE_DIRECTORY) entry->inheriting = DIRECTORY_RIGHTS | FILE_RIGHTS;
+  entry->rights &= wasi_rights_of(type);
+  entry->inheriting &= type == TYPE_DIRECTORY ? DIRECTORY_RIGHTS | FILE_RIGHTS : 0;
+  entry->is_unseen = false;
   return ERRNO_SUCCESS;
+}
+
+Result wasi_init_host(Entry *entry, int host) {
+  wasi_init_unseen(entry, host, ALL_RIGHTS, ALL_RIGHTS);
+  return look_at(entry);
 }
 
 Result wasi_get(const rille_Wasi *wasi, uint32_t fd, uint64_t rights, Entry **out) {
   if (fd >= wasi->n_entries || wasi->entries[fd].kind == ENTRY_FREE) return ERRNO_BADF;
   *out = &wasi->entries[fd];
+  if (UNLIKELY((*out)->is_unseen)) TRY(look_at(*out));
   return ((*out)->rights & rights) == rights ? ERRNO_SUCCESS : ERRNO_NOTCAPABLE;
 }
 

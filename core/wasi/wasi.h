@@ -65,6 +65,7 @@ typedef struct Entry {
   bool may_wait;     /* reading or writing may wait: pipes, sockets, devices */
   bool is_socket;
   bool is_output; /* standard output of the host: libc's buffer goes first */
+  bool is_unseen; /* what it is was not asked yet: type and what follows from it */
   uint16_t flags; /* FD_... */
   int host;       /* the host's descriptor; ENTRY_STREAM: index of the stream */
   uint64_t rights, inheriting;
@@ -184,8 +185,11 @@ Result wasi_new_entry(rille_Wasi *wasi, uint32_t *fd);
 /* Room for one more, so that what follows cannot fail. */
 Result wasi_reserve_entry(rille_Wasi *wasi);
 Result wasi_close_entry(rille_Wasi *wasi, uint32_t fd);
-/* Fills an entry for a descriptor of the host, which becomes its own, by what it is. */
+/* Fills an entry for a descriptor of the host, which becomes its own, with all rights that apply to
+ * what it is. */
 Result wasi_init_host(Entry *entry, int host);
+/* The same, but what it is will be asked when somebody wants to know; with these rights at most. */
+void wasi_init_unseen(Entry *entry, int host, uint64_t rights, uint64_t inheriting);
 uint64_t wasi_rights_of(FileType type);
 FileType wasi_type_of_mode(uint32_t mode);
 
