@@ -151,7 +151,13 @@ struct Instance {
   void *user;
   Memory *memory_export; /* once asked for: what it exports as "memory" */
   Instance *next;        /* of the store's */
-  Slot *memory0_cache;   /* reserved for the compiler */
+  /* The compiler's: what its code reads while it runs in this instance. */
+  Act *act;
+  char *stack_limit;  /* the lowest address that frames may take */
+  int64_t *fuel_left; /* of the instance that the activation entered */
+  char *helper_sp;    /* end of the caller's frame, while a helper runs */
+  void *memory_base;  /* of memory 0, when that never moves */
+  void *engine_data;  /* its code */
   Space *space;          /* where it allocates objects; an empty one at first */
 };
 
@@ -265,6 +271,8 @@ struct Act {
   int exit_status;
   ErrorKind error_kind; /* of a host trap: ERROR_TRAP, or what replaces it */
   char message[192];    /* of a host trap */
+  void *entry_sp;       /* the compiler's: the frame that traps go back to */
+  void *place[3];       /* what its `frames` points at */
 #ifdef RILLE_ASAN       /* where the address sanitizer thinks the two stacks are */
   void *host_fake, *guest_fake;
   const void *host_bottom;

@@ -2,39 +2,58 @@
  *
  * Registers
  *   r15  the running Instance
- *   r14  base of its memory 0 (undefined when it has none)
- *   rsp  the guest's machine stack
- *   All others belong to nobody: a call destroys them.
- * Arguments: integers and references in rdi rsi rdx rcx r8 r9, floats and vectors in xmm0 to xmm7, each
- * kind counted by itself; what does not fit lies on the stack, first argument lowest, 8 bytes each (16 for
- * v128, not aligned), right above the return address. The callee pops it (`ret n`), so that a tail call can
- * replace it by another number.
+ *   r14  base of its memory 0, when that is guarded; else undefined
+ *   rsp  the guest's machine stack, 16-byte aligned where calls are made
+ *   All others belong to nobody: a call destroys them. xmm15 is never allocated: moves go through it.
+ * Values: an i32 fills its register with zeros above. Arguments: integers and references in rdi rsi rdx rcx
+ * r8 r9, floats and vectors in xmm0 to xmm7, each kind counted by itself; what does not fit lies on the
+ * stack, first argument lowest, 8 bytes each (16 for v128), right above the return address, their sum
+ * rounded up to 16. The callee pops it (`ret n`), so that a tail call can replace it by another number.
  * Results: integers in rax rdx rcx rsi, floats in xmm0 to xmm3; what does not fit is written by the callee
- * to Act.results through the pointer that the caller passes in r11: room on the caller's frame.
+ * to where r11 points on entry, in the order of the results, 8 bytes each (16 for v128).
  *
- * Entries of a function, in this order in memory:
- *   indirect entry  eax holds the id of the expected type: compares with its own; on a mismatch walks the
- *                   supertypes of its own type in a cold stub, then traps "indirect call type mismatch"
- *   direct entry    rsp compared with [r15 + Instance.stack_limit], except in small leaf functions
- * A caller of another instance saves r14, r15 on its frame, loads the callee's r15 and r14 from the Func and
- * its instance, copies Instance.act and Instance.stack_limit into the callee's instance, and restores
- * afterwards. The same instance needs none of it.
+ * A function of another instance, of the host or of another engine is called through the adapter of its
+ * type, with the Func in rax: an adapter changes instances, or puts the arguments into slots of the value
+ * stack and calls C. Code that calls through a Func compares its instance with r15 first.
  *
- * Frames: rsp moves only in the prologue and for stack arguments; every call site is in a table: return
- * address -> frame size, offset in the module, exception handler, live reference slots. No frame pointer.
+ * Prologue: rsp compared with [r15 + Instance.stack_limit], except in small leaf functions; then rsp moves
+ * once, for the whole frame; stack arguments of a call lie below it while the call is made. From the lower
+ * end: spilled values, results in memory; no frame pointer. Frames are walked by the tables of code.h:
+ * every function has one frame size, and every call site a place in the module.
  *
- * Traps: explicit checks jump to an out-of-line `ud2`; faults of loads, stores and divisions are found by
- * their address. Both are in a table: code address -> Trap, offset in the module. The signal handler sets
- * rip to a stub that switches to the host's stack.
+ * Traps: explicit checks jump to an out-of-line `ud2`, or where signals are not wanted to a call of the
+ * trap stub; faults of loads, stores and divisions are found by their address. All are in a table: code
+ * address -> Trap, offset in the module. The signal handler sets rip to a stub that leaves to the entry.
  *
- * Runtime helpers (memory.grow, table operations, allocation ...) are C functions called on the guest stack
- * with the C convention: rsp aligned to 16; they use at most 16 KiB. Host functions and whatever may run host
- * code go through run_call_host, which switches stacks; all slots of their arguments lie on the value stack
- * of the activation (Act.value_top).
+ * Runtime helpers are C functions called on the guest stack with the C convention, the Instance first;
+ * Instance.helper_sp tells where the guest's frame ends. They use at most 16 KiB. Host functions and
+ * whatever may run host code go through run_call_host, which switches stacks.
  */
 #ifndef RILLE_JIT_X64_ABI_H
 #define RILLE_JIT_X64_ABI_H
 
+#include "../../module/module.h"
+
 enum { ABI_INT_ARGS = 6, ABI_FLOAT_ARGS = 8, ABI_INT_RESULTS = 4, ABI_FLOAT_RESULTS = 4 };
+
+/* Registers of both files in one numbering: 0 to 15 integers, 16 to 31 vectors. */
+enum { REG_XMM0 = 16, REG_NONE = 0xFF };
+enum { REG_SCRATCH = 31 }; /* xmm15 */
+
+/* Where an argument or result is. */
+typedef struct AbiPlace {
+  uint8_t reg;     /* or REG_NONE: then in memory */
+  uint32_t offset; /* there, from the lowest argument, or from r11 */
+} AbiPlace;
+
+typedef struct AbiCursor {
+  uint32_t n_ints, n_floats, bytes;
+} AbiCursor;
+
+AbiPlace abi_next_param(AbiCursor *cursor, ValType type);
+AbiPlace abi_next_result(AbiCursor *cursor, ValType type);
+/* Bytes of arguments on the stack, a multiple of 16; bytes of results in memory. */
+uint32_t abi_param_bytes(const CompType *type);
+uint32_t abi_result_bytes(const CompType *type);
 
 #endif
