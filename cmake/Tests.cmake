@@ -26,6 +26,8 @@ endforeach()
 rille_add_program(ir_passes ${RILLE_TEST_DIR}/ir/passes.c)
 rille_add_program(wast_ir ${RILLE_TEST_DIR}/ir/eval.c ${RILLE_TEST_DIR}/spec/wast.c)
 
+rille_add_program(bench_wasi ${RILLE_TEST_DIR}/bench/wasi.c)
+
 if(CMOCKA_INCLUDE AND CMOCKA_LIBRARY)
   file(GLOB unit_tests CONFIGURE_DEPENDS ${RILLE_TEST_DIR}/unit/test_*.c)
   foreach(source ${unit_tests})

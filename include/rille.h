@@ -673,7 +673,7 @@ typedef struct rille_WasiWait {
 typedef struct rille_WasiHooks {
   /* Clocks 0 realtime, 1 monotonic. False: the host's clock. */
   bool (*clock)(void *user, uint32_t id, uint64_t *ns);
-  bool (*random)(void *user, void *out, size_t size); /* false: the guest gets EIO */
+  bool (*random)(void *user, void *out, size_t size); /* pieces; false: the guest gets EIO */
   /* Streams: bytes read, 0 at the end, -1 for nothing yet. `fd` is 0, 1 or 2. */
   ptrdiff_t (*read)(void *user, int fd, void *out, size_t room);
   bool (*write)(void *user, int fd, const void *bytes, size_t size); /* false: EIO */

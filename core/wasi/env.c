@@ -57,11 +57,13 @@ static uint64_t ns_of(struct timespec time) {
   return (uint64_t)time.tv_sec * UINT64_C(1000000000) + (uint64_t)time.tv_nsec;
 }
 
-Result wasi_clock(const Call *call, uint32_t id, uint64_t *ns) {
+Result wasi_clock(Call *call, uint32_t id, uint64_t *ns) {
   const rille_WasiHooks *hooks = &call->wasi->hooks;
   struct timespec now;
   if (id >= COUNT_OF(clocks)) return ERRNO_INVAL;
-  if (hooks->clock != NULL && hooks->clock(hooks->user, id, ns)) return ERRNO_SUCCESS;
+  bool is_injected = hooks->clock != NULL && hooks->clock(hooks->user, id, ns);
+  wasi_find_memory(call);
+  if (is_injected) return ERRNO_SUCCESS;
   if (clock_gettime(clocks[id], &now) != 0) return wasi_last_errno();
   *ns = ns_of(now);
   return ERRNO_SUCCESS;
@@ -93,13 +95,28 @@ static bool fill_random(uint8_t *out, size_t size) {
   return true;
 }
 
-Result wasi_random_get(Call *call) {
+/* In pieces, by way of a buffer of ours: a hook may move the guest's memory. */
+static Result ask_for_random(Call *call) {
   const rille_WasiHooks *hooks = &call->wasi->hooks;
+  uint8_t piece[4096];
+  uint32_t size = ARG_U32(1);
+  for (uint32_t at = 0; at < size;) {
+    uint32_t n = MIN(size - at, (uint32_t)sizeof piece);
+    if (!hooks->random(hooks->user, piece, n)) return ERRNO_IO;
+    wasi_find_memory(call);
+    uint8_t *out = guest_bytes(call, ARG_U32(0), size);
+    if (out == NULL) return ERRNO_FAULT;
+    memcpy(out + at, piece, n);
+    at += n;
+  }
+  return ERRNO_SUCCESS;
+}
+
+Result wasi_random_get(Call *call) {
   uint8_t *out = guest_bytes(call, ARG_U32(0), ARG_U32(1));
   if (out == NULL) return ERRNO_FAULT;
-  bool is_filled = hooks->random != NULL ? hooks->random(hooks->user, out, ARG_U32(1))
-                                         : fill_random(out, ARG_U32(1));
-  return is_filled ? ERRNO_SUCCESS : ERRNO_IO;
+  if (call->wasi->hooks.random != NULL) return ask_for_random(call);
+  return fill_random(out, ARG_U32(1)) ? ERRNO_SUCCESS : ERRNO_IO;
 }
 
 /* ---- The process ----------------------------------------------------------------------------- */

@@ -136,7 +136,7 @@ Result wasi_fd_fdstat_set_flags(Call *call) {
   TRY(wasi_get(call->wasi, ARG_U32(0), RIGHT_OF(FD_FDSTAT_SET_FLAGS), &entry));
   if ((flags & ~(uint32_t)FD_FLAGS) != 0) return ERRNO_INVAL;
   if (((flags ^ entry->flags) & (FD_DSYNC | FD_RSYNC | FD_SYNC)) != 0) return ERRNO_NOTSUP;
-  if (((flags ^ entry->flags) & FD_APPEND) != 0 && entry->kind == ENTRY_HOST) {
+  if (((flags ^ entry->flags) & FD_APPEND) != 0 && entry->type == TYPE_REGULAR_FILE) {
     int host = fcntl(entry->host, F_GETFL);
     host = (flags & FD_APPEND) != 0 ? host | O_APPEND : host & ~O_APPEND;
     if (fcntl(entry->host, F_SETFL, host) != 0) return wasi_last_errno();
@@ -167,11 +167,15 @@ Result wasi_fd_allocate(Call *call) {
   TRY(get_to_change(call, RIGHT_OF(FD_ALLOCATE), &entry));
   uint64_t offset = ARG_U64(1), size = ARG_U64(2);
   if (size == 0 || offset > INT64_MAX || size > INT64_MAX - offset) return ERRNO_INVAL;
+#if defined(_POSIX_ADVISORY_INFO) && _POSIX_ADVISORY_INFO > 0
   int error;
   do {
     error = posix_fallocate(entry->host, (off_t)offset, (off_t)size);
   } while (error == EINTR);
   return error != 0 ? wasi_errno(error) : ERRNO_SUCCESS;
+#else
+  return ERRNO_NOTSUP;
+#endif
 }
 
 /* Pipes and the like have nothing to sync. */

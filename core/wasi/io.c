@@ -85,33 +85,43 @@ static Result read_stream(Call *call, const Entry *entry, const struct iovec *pa
   return ERRNO_SUCCESS;
 }
 
-static bool capture(rille_Wasi *wasi, Stream *stream, const struct iovec *part) {
-  if (part->iov_len > stream->room - stream->n) {
-    size_t room = MAX(stream->room * 2, stream->n + part->iov_len);
-    char *bytes = wasi_resize(wasi, stream->bytes, stream->room, room);
-    if (bytes == NULL) return false;
-    stream->bytes = bytes;
+static Result capture(rille_Wasi *wasi, Stream *stream, const uint8_t *bytes, size_t size) {
+  if (size > stream->room - stream->n) {
+    size_t room = MAX(stream->room * 2, stream->n + size);
+    char *moved = wasi_resize(wasi, stream->bytes, stream->room, room);
+    if (moved == NULL) return ERRNO_NOSPC;
+    stream->bytes = moved;
     stream->room = room;
   }
-  if (part->iov_len != 0) memcpy(stream->bytes + stream->n, part->iov_base, part->iov_len);
-  stream->n += part->iov_len;
-  return true;
+  if (size != 0) memcpy(stream->bytes + stream->n, bytes, size);
+  stream->n += size;
+  return ERRNO_SUCCESS;
 }
 
-static Result write_stream(Call *call, const Entry *entry, const struct iovec *parts, int n,
-                           size_t *n_written) {
-  Stream *stream = &call->wasi->streams[entry->host];
-  const rille_WasiHooks *hooks = &call->wasi->hooks;
+static Result pass_on(Call *call, int index, const uint8_t *bytes, size_t size) {
+  rille_Wasi *wasi = call->wasi;
+  Stream *stream = &wasi->streams[index];
+  if (stream->kind == RILLE_WASI_CAPTURE) return capture(wasi, stream, bytes, size);
+  if (stream->kind != RILLE_WASI_CALLBACK || wasi->hooks.write == NULL || size == 0) {
+    return ERRNO_SUCCESS;
+  }
+  bool is_taken = wasi->hooks.write(wasi->hooks.user, index, bytes, size);
+  wasi_find_memory(call);
+  return is_taken ? ERRNO_SUCCESS : ERRNO_IO;
+}
+
+/* A hook may move the guest's memory, so every buffer is looked for when its turn comes. */
+static Result write_stream(Call *call, int index, size_t *n_written) {
+  uint32_t n = ARG_U32(2);
   *n_written = 0;
-  for (int i = 0; i < n; i++) {
-    if (stream->kind == RILLE_WASI_CAPTURE && !capture(call->wasi, stream, &parts[i])) {
-      return ERRNO_NOSPC;
-    }
-    if (stream->kind == RILLE_WASI_CALLBACK && hooks->write != NULL && parts[i].iov_len != 0 &&
-        !hooks->write(hooks->user, entry->host, parts[i].iov_base, parts[i].iov_len)) {
-      return ERRNO_IO;
-    }
-    *n_written += parts[i].iov_len;
+  for (uint32_t i = 0; i < n; i++) {
+    const uint8_t *list = guest_bytes(call, ARG_U32(1), (uint64_t)n * 8);
+    if (list == NULL) return ERRNO_FAULT;
+    uint32_t size = load_u32(list + (size_t)i * 8 + 4);
+    const uint8_t *bytes = guest_bytes(call, load_u32(list + (size_t)i * 8), size);
+    if (bytes == NULL) return ERRNO_FAULT;
+    TRY(pass_on(call, index, bytes, size));
+    *n_written += size;
   }
   return ERRNO_SUCCESS;
 }
@@ -238,7 +248,7 @@ Result wasi_fd_write(Call *call) {
   TRY(wasi_get(call->wasi, ARG_U32(0), RIGHT_OF(FD_WRITE), &entry));
   TRY(wasi_gather(call, ARG_U32(1), ARG_U32(2), parts, &n));
   TRY(put_u32(call, ARG_U32(3), 0));
-  TRY(entry->kind == ENTRY_STREAM ? write_stream(call, entry, parts, n, &n_written)
+  TRY(entry->kind == ENTRY_STREAM ? write_stream(call, entry->host, &n_written)
                                   : write_host(call, entry, parts, n, &n_written));
   return put_u32(call, ARG_U32(3), (uint32_t)n_written);
 }

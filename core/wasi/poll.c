@@ -95,7 +95,6 @@ static Result read_clocks(Call *call, Times *out) {
   if (!progress->has_started) progress->started_ns = out->now[1];
   progress->has_started = true;
   out->since_start = out->now[1] > progress->started_ns ? out->now[1] - progress->started_ns : 0;
-  wasi_find_memory(call);
   return ERRNO_SUCCESS;
 }
 

@@ -214,11 +214,11 @@ Result wasi_gather(const Call *call, uint32_t at, uint32_t n, struct iovec *out,
 /* Pipes and sockets whose reader is gone must not end the host with SIGPIPE. */
 ptrdiff_t wasi_write_host(const Entry *entry, const struct iovec *parts, int n);
 
-/* The next bytes of a callback stream are in its buffer: ERRNO_SUCCESS, or *is_pending. */
+/* Fills the buffer of a callback stream, if it is empty; *is_pending: nothing there yet. */
 void wasi_fill_stream(Call *call, const Entry *entry, bool *is_pending);
 
 /* env.c */
-Result wasi_clock(const Call *call, uint32_t id, uint64_t *ns);
+Result wasi_clock(Call *call, uint32_t id, uint64_t *ns);
 
 /* trace.c */
 void wasi_trace(const Call *call, const Row *row, Result result);
