@@ -3,6 +3,9 @@
 #include <stdio.h>
 
 #include "../interp/interp.h"
+#if defined(RILLE_HAS_COMPILER)
+#include "../jit/engine.h"
+#endif
 #include "../runtime/describe.h"
 #include "../runtime/engine.h"
 #include "../text/text.h"
@@ -65,6 +68,9 @@ static bool apply_features(const char *const *names, bool on, FeatureSet *featur
 static const EngineOps *ops_of_name(const Engine *engine, const char *name, rille_Error **error) {
   if (name == NULL) return engine->ops;
   if (strcmp(name, interp_engine.name) == 0) return &interp_engine;
+#if defined(RILLE_HAS_COMPILER)
+  if (strcmp(name, jit_engine.name) == 0 && jit_is_available()) return &jit_engine;
+#endif
   api_fail_text(error, ERROR_UNSUPPORTED, "this build has no engine \"%s\"", name);
   return NULL;
 }

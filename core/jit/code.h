@@ -1,0 +1,68 @@
+/* code.h - code memory, and finding out what lies in it.
+ *
+ * A module has one region of address space for each way its code was compiled: with or without
+ * fuel, with guard pages or checks. Its first pages are data: addresses of helpers and a slot for
+ * each function, through which calls go. Code follows, in pages that are written once, become
+ * executable and are never written again. A slot holds a stub that compiles until the function is
+ * compiled, so nothing is ever patched; a fork copies slots and shares code.
+ */
+#ifndef RILLE_JIT_CODE_H
+#define RILLE_JIT_CODE_H
+
+#include "../runtime/store.h"
+#include "compiled.h"
+#include "x64/stubs.h"
+
+typedef enum RecordKind { RECORD_FUNC, RECORD_ADAPTER, RECORD_ENTRY } RecordKind;
+
+/* One piece of code; the records of a region are sorted by address. */
+typedef struct CodeRecord {
+  const uint8_t *start, *end;
+  const CodeSite *sites;
+  uint32_t n_sites;
+  uint32_t index; /* function or type */
+  uint32_t frame_bytes, param_bytes;
+  RecordKind kind;
+} CodeRecord;
+
+typedef struct JitModule JitModule;
+typedef struct Region Region;
+
+typedef struct CodeSpace {
+  JitModule *owner;
+  bool counts_fuel, checks_memory;
+  char *base;
+  size_t size;
+  size_t data_bytes, used; /* `used` counts from base; both are whole pages */
+  void **helpers;
+  void *_Atomic *slots;    /* by function that the module defines */
+  void *_Atomic *adapters; /* by type, or NULL */
+  void *_Atomic *entries;
+  CodeRecord *records;
+  uint32_t room_records;
+  _Atomic uint32_t n_records;
+  const uint8_t *common;
+  StubOffsets offsets;
+  Region *region;
+  _Atomic size_t n_prepared, n_bytes;
+} CodeSpace;
+
+/* Makes room, stubs and slots; false when there is no memory. */
+bool code_open(CodeSpace *space, JitModule *owner, const StubCalls *calls, bool has_avx);
+void code_close(CodeSpace *space);
+
+/* A piece of code that waits for its place. */
+typedef struct CodePiece {
+  Compiled compiled;
+  RecordKind kind;
+  uint32_t index;
+} CodePiece;
+/* Puts all of them into fresh pages, links them and lets them be called. */
+bool code_place(CodeSpace *space, const CodePiece *pieces, uint32_t n);
+
+/* Of any module; NULL when pc is in no code. Async-signal-safe. */
+const CodeRecord *code_find(const uint8_t *pc, CodeSpace **space);
+/* The site at a fault or return address, or NULL. */
+const CodeSite *code_site(const CodeRecord *record, const uint8_t *pc);
+
+#endif

@@ -1,0 +1,539 @@
+/* engine.c - entering compiled code, leaving it, and what it calls.
+ *
+ * While compiled code of an instance runs, the instance names the activation, the limit of the
+ * stack and the fuel. They are set again whenever code of the host may have run, which may have
+ * entered the same instance anew.
+ */
+#include "engine.h"
+
+#include <stdio.h>
+
+#include "../base/os_fault.h"
+#include "../runtime/engine.h"
+#include "../runtime/runtime.h"
+#include "../runtime/stack.h"
+#include "helper.h"
+
+enum { HEADROOM = 64 * 1024, BATCH_BYTES = 8 * 1024, BATCH_FUNCS = 64 };
+
+static JitTarget target;
+static _Atomic int target_state;
+
+static CodeSpace *space_of(const Instance *instance) {
+  return instance->engine_data;
+}
+
+/* Places and leaving */
+
+typedef struct Place {
+  Instance *instance;
+  const uint8_t *pc; /* a return address, or behind the first byte of what faulted */
+  char *sp;          /* of the frame that pc is in */
+} Place;
+_Static_assert(sizeof(Place) == sizeof((Act *)NULL)->place, "an activation has room for a place");
+
+static void mark(Instance *instance, const uint8_t *pc, char *sp) {
+  Act *act = instance->act;
+  Place place = {instance, pc, sp};
+  memcpy(act->place, &place, sizeof place);
+  act->frames = act->place;
+}
+
+static const uint8_t *return_address(const char *at) {
+  const uint8_t *pc;
+  memcpy(&pc, at, sizeof pc);
+  return pc;
+}
+
+/* sp: where the return address of a call into a stub or helper lies. */
+static void mark_call(Instance *instance, char *sp) {
+  mark(instance, return_address(sp), sp + sizeof(void *));
+}
+
+_Noreturn static void leave(Instance *instance, RunStatus status) {
+  typedef void Exit(Act *, RunStatus);
+  const CodeSpace *space = space_of(instance);
+  Exit *exit = (Exit *)(uintptr_t)(space->common + space->offsets.exit);
+  exit(instance->act, status);
+  __builtin_unreachable();
+}
+
+_Noreturn static void leave_with_trap(Instance *instance, Trap trap) {
+  leave(instance, run_trap(instance->act, trap));
+}
+
+void helper_mark(Instance *instance) {
+  mark_call(instance, instance->helper_sp - sizeof(void *));
+}
+
+_Noreturn void helper_trap(Instance *instance, Trap trap) {
+  helper_mark(instance);
+  leave_with_trap(instance, trap);
+}
+
+_Noreturn void helper_leave(Instance *instance, RunStatus status) {
+  helper_mark(instance);
+  leave(instance, status);
+}
+
+/* Walking frames */
+
+/* From a frame to its caller's; false at the entry. */
+static bool walk_out(Place *place) {
+  CodeSpace *space;
+  const CodeRecord *record = code_find(place->pc - 1, &space);
+  if (record == NULL || record->kind == RECORD_ENTRY) return false;
+  if (record->kind == RECORD_ADAPTER)
+    memcpy(&place->instance, place->sp + ADAPTER_INSTANCE, sizeof place->instance);
+  char *at = place->sp + record->frame_bytes;
+  place->pc = return_address(at);
+  place->sp = at + sizeof(void *) + record->param_bytes;
+  return true;
+}
+
+static bool frame_at(const Place *place, FrameInfo *out) {
+  CodeSpace *space;
+  const CodeRecord *record = code_find(place->pc - 1, &space);
+  if (record == NULL || record->kind != RECORD_FUNC) return false;
+  const CodeSite *site = code_site(record, place->pc);
+  if (site == NULL) site = code_site(record, place->pc - 1);
+  *out = (FrameInfo){place->instance->module, record->index, site != NULL ? site->offset : 0};
+  return true;
+}
+
+static uint32_t backtrace(const Act *act, FrameInfo *out, uint32_t room) {
+  Place place;
+  memcpy(&place, act->place, sizeof place);
+  uint32_t n = 0;
+  do {
+    FrameInfo frame;
+    if (!frame_at(&place, &frame)) continue;
+    if (n < room) out[n] = frame;
+    n++;
+  } while (walk_out(&place));
+  return n;
+}
+
+static Instance *caller(const Act *act) {
+  Place place;
+  if (act->frames == NULL) return NULL;
+  memcpy(&place, act->place, sizeof place);
+  return place.instance;
+}
+
+/* Exceptions: the innermost call that has a handler goes on there. */
+
+_Noreturn static void throw_from(Instance *instance) {
+  typedef void Land(const uint8_t *, char *, Instance *);
+  Place place;
+  Act *act = instance->act;
+  memcpy(&place, act->place, sizeof place);
+  do {
+    CodeSpace *space;
+    const CodeRecord *record = code_find(place.pc - 1, &space);
+    if (record == NULL || record->kind != RECORD_FUNC) continue;
+    const CodeSite *site = code_site(record, place.pc);
+    if (site == NULL || site->handler == 0) continue;
+    act->frames = NULL;
+    place.instance->act = act;
+    place.instance->stack_limit = instance->stack_limit;
+    place.instance->fuel_left = instance->fuel_left;
+    const CodeSpace *own = space_of(place.instance);
+    Land *land = (Land *)(uintptr_t)(own->common + own->offsets.land);
+    land(record->start + site->handler, place.sp, place.instance);
+  } while (walk_out(&place));
+  act->status = RUN_THROW;
+  leave(instance, RUN_THROW);
+}
+
+static void on_throw(Instance *instance, Slot exception, char *sp) {
+  instance->act->exception = exception;
+  mark_call(instance, sp);
+  throw_from(instance);
+}
+
+/* Running */
+
+/* What its code reads; again after anything that may have run other code. */
+static void set_running(Instance *instance, Act *act) {
+  instance->act = act;
+  instance->stack_limit = (char *)act->stack->values_end + HEADROOM;
+  instance->fuel_left = &act->instance->fuel;
+}
+
+static void on_poll(Instance *instance, char *sp) {
+  Act *act = instance->act;
+  mark_call(instance, sp);
+  RunStatus status = run_poll(act, act->value_top);
+  set_running(instance, act);
+  if (UNLIKELY(status != RUN_DONE)) leave(instance, status);
+  act->frames = NULL;
+}
+
+static void on_fuel(Instance *instance, char *sp) {
+  Act *act = instance->act;
+  mark_call(instance, sp);
+  RunStatus status = run_out_of_fuel(act, act->value_top);
+  set_running(instance, act);
+  if (UNLIKELY(status != RUN_DONE)) leave(instance, status);
+  act->frames = NULL;
+}
+
+/* The callee's prologue found no room: it has no frame yet. */
+static void on_stack(Instance *instance, char *sp) {
+  CodeSpace *space;
+  const CodeRecord *record = code_find(return_address(sp) - 1, &space);
+  char *at = sp + sizeof(void *);
+  mark(instance, return_address(at),
+       at + sizeof(void *) + (record != NULL ? record->param_bytes : 0));
+  leave_with_trap(instance, TRAP_STACK_EXHAUSTED);
+}
+
+/* Inside an adapter: the guest's frame is its caller. */
+static void mark_adapter(Instance *instance, const Func *func, char *sp) {
+  char *at = sp + ADAPTER_FRAME;
+  mark(instance, return_address(at), at + sizeof(void *) + abi_param_bytes(&func->type->comp));
+}
+
+static void on_no_room(Instance *instance, const Func *func, char *sp) {
+  mark_adapter(instance, func, sp);
+  leave_with_trap(instance, TRAP_STACK_EXHAUSTED);
+}
+
+/* A function that another engine runs: as a host function that enters it. */
+static RunStatus enter_other(Act *act, void *data, Slot *slots) {
+  Func *func = data;
+  char here;
+  Act *inner = stack_prepare(act->stack, func, act->context, &here);
+  if (inner == NULL) return run_trap(act, TRAP_STACK_EXHAUSTED);
+  memcpy(inner->slots, slots, func->n_slots * sizeof *slots);
+  RunStatus status = stack_run(inner);
+  memcpy(slots, inner->slots, func->n_slots * sizeof *slots);
+  act->trap = inner->trap;
+  act->limit = inner->limit;
+  act->exception = inner->exception;
+  act->exit_status = inner->exit_status;
+  act->error_kind = inner->error_kind;
+  memcpy(act->message, inner->message, sizeof act->message);
+  stack_finish(inner);
+  return act->status = status;
+}
+
+static void on_call(Instance *instance, Func *func, Slot *slots, char *sp) {
+  Act *act = instance->act;
+  Slot *top = act->value_top;
+  mark_adapter(instance, func, sp);
+  RunStatus status;
+  if (func->host != NULL) {
+    status = run_call_host(act, func, slots, slots + func->n_slots);
+  } else {
+    Func other = {
+        .host = enter_other, .host_data = func, .type = func->type, .n_slots = func->n_slots};
+    status = run_call_host(act, &other, slots, slots + func->n_slots);
+  }
+  act->value_top = top;
+  set_running(instance, act);
+  if (UNLIKELY(status == RUN_THROW)) throw_from(instance);
+  if (UNLIKELY(status != RUN_DONE)) leave(instance, status);
+  act->frames = NULL;
+}
+
+static bool has_type(const Func *func, const Type *type) {
+  return func_has_type(func, type);
+}
+
+static void on_fault(const uint8_t *pc, Instance *instance, char *sp) {
+  CodeSpace *space;
+  const CodeSite *site = code_site(code_find(pc, &space), pc);
+  mark(instance, pc + 1, sp);
+  leave_with_trap(instance, (Trap)site->trap);
+}
+
+static bool handle_fault(OsFault *fault) {
+  CodeSpace *space;
+  const CodeRecord *record = code_find(fault->pc, &space);
+  if (record == NULL || record->kind != RECORD_FUNC) return false;
+  const CodeSite *site = code_site(record, fault->pc);
+  if (site == NULL || site->trap == TRAP_NONE) return false;
+  fault->argument = (uintptr_t)fault->pc;
+  fault->pc = space->common + space->offsets.fault;
+  return true;
+}
+
+/* Compiling */
+
+static void *on_compile(Instance *instance, uint32_t func, char *sp);
+
+static const StubCalls stub_calls = {.poll = on_poll,
+                                     .fuel = on_fuel,
+                                     .has_type = has_type,
+                                     .stack = on_stack,
+                                     .throw_ = on_throw,
+                                     .no_room = on_no_room,
+                                     .fault = on_fault,
+                                     .compile = on_compile,
+                                     .call = on_call};
+
+static bool is_compiled(const CodeSpace *space, uint32_t func) {
+  uint32_t own = func - space->owner->module->n_imported_funcs;
+  const uint8_t *lazy = space->common + space->offsets.lazy + own * LAZY_BYTES;
+  return atomic_load_explicit(&space->slots[own], memory_order_acquire) != lazy;
+}
+
+typedef struct Batch {
+  CodeSpace *space;
+  Arena arena;
+  VEC(CodePiece) pieces;
+  VEC(uint32_t) queue; /* functions that are called from those compiled */
+  size_t bytes;
+} Batch;
+
+static bool has_piece(const Batch *batch, RecordKind kind, uint32_t index) {
+  for (uint32_t i = 0; i < batch->pieces.n; i++) {
+    if (batch->pieces.items[i].kind == kind && batch->pieces.items[i].index == index) return true;
+  }
+  return false;
+}
+
+static void add_stub_piece(Batch *batch, RecordKind kind, uint32_t type) {
+  const CompType *comp = &batch->space->owner->module->types[type].comp;
+  CodePiece piece = {.kind = kind, .index = type};
+  CodeSite *site = ARENA_NEW(&batch->arena, CodeSite);
+  Buf code;
+  buf_init(&code, &batch->arena);
+  if (kind == RECORD_ADAPTER) {
+    stubs_adapter(&code, comp, &stub_calls, target.has_avx, &jit_engine, &site->at);
+    piece.compiled.frame_bytes = ADAPTER_FRAME;
+    piece.compiled.param_bytes = abi_param_bytes(comp);
+  } else {
+    stubs_entry(&code, comp, target.has_avx, &site->at);
+  }
+  piece.compiled.code = code.at;
+  piece.compiled.size = (uint32_t)code.size;
+  piece.compiled.sites = site;
+  piece.compiled.n_sites = 1;
+  VEC_PUSH(&batch->arena, &batch->pieces, piece);
+}
+
+/* Adapters that the code needs, and functions it calls. */
+static void follow_links(Batch *batch, const Compiled *compiled) {
+  for (uint32_t i = 0; i < compiled->n_links; i++) {
+    const CodeLink *link = &compiled->links[i];
+    if (link->kind == LINK_SLOT) {
+      VEC_PUSH(&batch->arena, &batch->queue, link->index);
+    } else if (link->kind == LINK_ADAPTER &&
+               atomic_load(&batch->space->adapters[link->index]) == NULL &&
+               !has_piece(batch, RECORD_ADAPTER, link->index)) {
+      add_stub_piece(batch, RECORD_ADAPTER, link->index);
+    }
+  }
+}
+
+static void compile_into(Batch *batch, uint32_t func) {
+  const CodeSpace *space = batch->space;
+  const JitOptions options = {.counts_fuel = space->counts_fuel,
+                              .checks_memory = space->checks_memory,
+                              .inlines = true,
+                              .target = &target};
+  CodePiece piece = {.kind = RECORD_FUNC, .index = func};
+  jit_compile(space->owner->module, func, &options, &batch->arena, &piece.compiled);
+  VEC_PUSH(&batch->arena, &batch->pieces, piece);
+  batch->bytes += piece.compiled.size;
+  follow_links(batch, &piece.compiled);
+}
+
+/* The function, and some of those it calls, so that pages are filled. */
+static void fill_batch(Batch *batch, uint32_t func) {
+  compile_into(batch, func);
+  for (uint32_t i = 0; i < batch->queue.n; i++) {
+    if (batch->bytes >= BATCH_BYTES || batch->pieces.n >= BATCH_FUNCS) return;
+    uint32_t next = batch->queue.items[i];
+    if (is_compiled(batch->space, next) || has_piece(batch, RECORD_FUNC, next)) continue;
+    compile_into(batch, next);
+  }
+}
+
+/* Under the module's lock. */
+static bool compile(CodeSpace *space, uint32_t func, Error *error) {
+  Batch batch = {.space = space};
+  Guard guard;
+  bool is_done = false;
+  arena_init(&batch.arena, space->owner->module->alloc);
+  if (GUARD_TRY(&guard, &batch.arena, error)) {
+    fill_batch(&batch, func);
+    guard_leave(&guard);
+    is_done = code_place(space, batch.pieces.items, batch.pieces.n);
+    if (!is_done) error_set(error, ERROR_MEMORY, "out of code memory");
+  }
+  arena_clear(&batch.arena);
+  return is_done;
+}
+
+static void *entry_of(CodeSpace *space, uint32_t type) {
+  void *entry = atomic_load_explicit(&space->entries[type], memory_order_acquire);
+  if (LIKELY(entry != NULL)) return entry;
+  Batch batch = {.space = space};
+  Guard guard;
+  Error error;
+  arena_init(&batch.arena, space->owner->module->alloc);
+  os_mutex_lock(&space->owner->lock);
+  if (atomic_load(&space->entries[type]) == NULL && GUARD_TRY(&guard, &batch.arena, &error)) {
+    add_stub_piece(&batch, RECORD_ENTRY, type);
+    guard_leave(&guard);
+    code_place(space, batch.pieces.items, batch.pieces.n);
+  }
+  os_mutex_unlock(&space->owner->lock);
+  arena_clear(&batch.arena);
+  return atomic_load(&space->entries[type]);
+}
+
+static void note_failure(Act *act, const Error *error) {
+  snprintf(act->message, sizeof act->message, "%s", error->message);
+  run_trap(act, TRAP_HOST);
+  act->error_kind = error->kind;
+}
+
+static void *on_compile(Instance *instance, uint32_t func, char *sp) {
+  CodeSpace *space = space_of(instance);
+  Error error;
+  os_mutex_lock(&space->owner->lock);
+  bool is_done = is_compiled(space, func) || compile(space, func, &error);
+  os_mutex_unlock(&space->owner->lock);
+  if (UNLIKELY(!is_done)) {
+    mark_call(instance, sp);
+    note_failure(instance->act, &error);
+    leave(instance, RUN_TRAP);
+  }
+  uint32_t own = func - space->owner->module->n_imported_funcs;
+  void *code = atomic_load(&space->slots[own]);
+  instance->own_funcs[own].code = code;
+  return code;
+}
+
+/* The engine */
+
+static void detect(void) {
+  target = jit_host_target();
+  target.uses_signals = os_catch_faults(handle_fault);
+}
+
+bool jit_is_available(void) {
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("sse4.1") && __builtin_cpu_supports("ssse3");
+}
+
+static JitModule *module_of(Module *module) {
+  JitModule *made = atomic_load(&module->engine_data);
+  if (made != NULL) return made;
+  made = alloc_zero(module->alloc, sizeof *made);
+  if (made == NULL) return NULL;
+  made->module = module;
+  os_mutex_init(&made->lock);
+  void *none = NULL;
+  if (atomic_compare_exchange_strong(&module->engine_data, &none, made)) return made;
+  os_mutex_clear(&made->lock);
+  alloc_free(module->alloc, made, sizeof *made);
+  return none;
+}
+
+static CodeSpace *open_space(JitModule *owner, unsigned index) {
+  CodeSpace *space = atomic_load(&owner->spaces[index]);
+  if (space != NULL) return space;
+  space = alloc_zero(owner->module->alloc, sizeof *space);
+  if (space == NULL) return NULL;
+  space->counts_fuel = (index & 1) != 0;
+  space->checks_memory = (index & 2) != 0;
+  if (code_open(space, owner, &stub_calls, target.has_avx)) {
+    atomic_store(&owner->spaces[index], space);
+    return space;
+  }
+  code_close(space);
+  alloc_free(owner->module->alloc, space, sizeof *space);
+  return NULL;
+}
+
+/* Some memory that could have guard pages has none here. */
+static bool wants_checks(const Instance *instance) {
+  const Module *module = instance->module;
+  for (uint32_t i = 0; i < module->n_memories; i++) {
+    const MemoryType *type = &module->memories[i];
+    bool could = !type->limits.is_64 && type->page_log2 == 16;
+    if (could && !instance->memories[i]->is_guarded) return true;
+  }
+  return !target.uses_signals;
+}
+
+static bool prepare_instance(Instance *instance) {
+  os_call_once(&target_state, detect);
+  Module *module = instance->module;
+  JitModule *owner = module_of(module);
+  if (owner == NULL) return false;
+  unsigned index = (instance->limits.has_fuel ? 1 : 0) | (wants_checks(instance) ? 2 : 0);
+  os_mutex_lock(&owner->lock);
+  CodeSpace *space = open_space(owner, index);
+  os_mutex_unlock(&owner->lock);
+  if (space == NULL) return false;
+  instance->engine_data = space;
+  bool is_pinned = module->n_memories != 0 && instance->memories[0]->is_guarded;
+  instance->memory_base = is_pinned ? instance->memories[0]->base : NULL;
+  for (uint32_t i = 0; i < module->n_funcs - module->n_imported_funcs; i++)
+    instance->own_funcs[i].code = atomic_load_explicit(&space->slots[i], memory_order_acquire);
+  return true;
+}
+
+#if defined(__GLIBC__)
+__attribute__((tls_model("initial-exec")))
+#endif
+static _Thread_local bool is_thread_prepared;
+
+static RunStatus run(Act *act) {
+  typedef RunStatus Entry(Act *, void *, Instance *, Slot *);
+  Func *func = act->func;
+  Instance *instance = func->instance;
+  CodeSpace *space = space_of(instance);
+  if (UNLIKELY(!is_thread_prepared)) is_thread_prepared = os_prepare_thread();
+  Entry *entry = (Entry *)(uintptr_t)entry_of(space, instance->module->funcs[func->index].type);
+  if (UNLIKELY(entry == NULL)) {
+    Error error;
+    error_set(&error, ERROR_MEMORY, "out of code memory");
+    note_failure(act, &error);
+    return RUN_TRAP;
+  }
+  if (act->instance == NULL) act->instance = instance;
+  set_running(instance, act);
+  act->frames = NULL;
+  return entry(act, func->code, instance, act->slots);
+}
+
+static void drop_module(Module *module) {
+  JitModule *owner = atomic_load(&module->engine_data);
+  if (owner == NULL) return;
+  for (unsigned i = 0; i < COUNT_OF(owner->spaces); i++) {
+    CodeSpace *space = atomic_load(&owner->spaces[i]);
+    if (space == NULL) continue;
+    code_close(space);
+    alloc_free(module->alloc, space, sizeof *space);
+  }
+  os_mutex_clear(&owner->lock);
+  alloc_free(module->alloc, owner, sizeof *owner);
+  atomic_store(&module->engine_data, NULL);
+}
+
+static void stats(const Module *module, size_t *prepared_funcs, size_t *prepared_bytes) {
+  const JitModule *owner = atomic_load(&((Module *)(uintptr_t)module)->engine_data);
+  *prepared_funcs = *prepared_bytes = 0;
+  for (unsigned i = 0; owner != NULL && i < COUNT_OF(owner->spaces); i++) {
+    const CodeSpace *space = atomic_load(&owner->spaces[i]);
+    if (space == NULL) continue;
+    *prepared_funcs += atomic_load(&space->n_prepared);
+    *prepared_bytes += atomic_load(&space->n_bytes);
+  }
+}
+
+const EngineOps jit_engine = {.name = "compiler",
+                              .prepare_instance = prepare_instance,
+                              .run = run,
+                              .caller = caller,
+                              .backtrace = backtrace,
+                              .drop_module = drop_module,
+                              .stats = stats};

@@ -1,0 +1,395 @@
+/* stubs.c - the ways in and out of compiled code: see abi.h.
+ *
+ * Nothing here names an address of the code itself, so it can be placed anywhere; C functions are
+ * called through registers.
+ */
+#include "stubs.h"
+
+#include "encode.h"
+
+static Mem instance_field(size_t offset) {
+  return mem_at(R15, (int32_t)offset);
+}
+
+static void begin(Asm *out, Buf *buf, bool has_avx) {
+  *out = (Asm){.code = *buf, .has_avx = has_avx};
+}
+
+static void align(Asm *out) {
+  while (asm_at(out) % 16 != 0) asm_byte(out, 0xCC);
+}
+
+static void call_c(Asm *out, uintptr_t function) {
+  enc_mov_ri(out, RAX, function);
+  enc_call_r(out, RAX);
+}
+
+/* A short jump forward, and its target. */
+static uint32_t jump_ahead(Asm *out, int cc) {
+  asm_byte(out, cc < 0 ? 0xEBu : 0x70u | (unsigned)cc);
+  asm_byte(out, 0);
+  return asm_at(out);
+}
+
+static void land_here(Asm *out, uint32_t jump) {
+  out->code.at[jump - 1] = (uint8_t)(asm_at(out) - jump);
+}
+
+/* All registers on the stack, which is then aligned. rbx: what rsp was before. */
+static const uint8_t saved[] = {RAX, RCX, RDX, RBX, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13};
+enum { SAVED_VECTORS = 16 * 16 };
+
+static void save_all(Asm *out) {
+  for (unsigned i = 0; i < COUNT_OF(saved); i++) enc_push(out, saved[i]);
+  enc_rr(out, ENC_MOV, 8, RBX, RSP);
+  enc_alu_ri(out, ALU_AND, 8, RSP, -16);
+  enc_alu_ri(out, ALU_SUB, 8, RSP, SAVED_VECTORS);
+  for (unsigned i = 0; i < 16; i++)
+    enc_sse_rm(out, ENC_MOVUPS_STORE, i, 0, mem_at(RSP, (int32_t)(16 * i)));
+}
+
+static void restore_all(Asm *out) {
+  for (unsigned i = 0; i < 16; i++)
+    enc_sse_rm(out, ENC_MOVUPS, i, 0, mem_at(RSP, (int32_t)(16 * i)));
+  enc_rr(out, ENC_MOV, 8, RSP, RBX);
+  for (unsigned i = COUNT_OF(saved); i-- > 0;) enc_pop(out, saved[i]);
+}
+
+/* Where the stub's return address is, when rbx is what save_all leaves. */
+static Mem above_saved(int32_t more) {
+  return mem_at(RBX, (int32_t)(8 * COUNT_OF(saved)) + more);
+}
+
+/* Saves everything and calls f(instance, sp at the return address). */
+static void stub_watch(Asm *out, uintptr_t function) {
+  save_all(out);
+  enc_rr(out, ENC_MOV, 8, RDI, R15);
+  enc_rm(out, ENC_LEA, 8, RSI, above_saved(0));
+  call_c(out, function);
+  restore_all(out);
+  enc_rm(out, ENC_MOV, 8, R14, instance_field(offsetof(Instance, memory_base)));
+  enc_ret(out, 0);
+}
+
+static void stub_subtype(Asm *out, const StubCalls *calls) {
+  save_all(out);
+  enc_rr(out, ENC_MOV, 8, RDI, RAX);
+  enc_rm(out, ENC_MOV, 8, RSI, above_saved(8));
+  call_c(out, (uintptr_t)calls->has_type);
+  enc_rr(out, ENC_MOVZX8, 4, RAX, RAX);
+  enc_rm(out, ENC_MOV_STORE, 8, RAX, above_saved(8));
+  restore_all(out);
+  enc_alu_mi(out, ALU_CMP, 8, mem_at(RSP, 8), 0);
+  enc_ret(out, 0);
+}
+
+/* Leaves for good, on a stack that is aligned below what is there. rdi and rsi are set. */
+static void stub_leave(Asm *out, uintptr_t function) {
+  enc_alu_ri(out, ALU_AND, 8, RSP, -16);
+  call_c(out, function);
+  enc_ud2(out);
+}
+
+static void stub_stack(Asm *out, const StubCalls *calls) {
+  enc_rr(out, ENC_MOV, 8, RDI, R15);
+  enc_rr(out, ENC_MOV, 8, RSI, RSP);
+  stub_leave(out, (uintptr_t)calls->stack);
+}
+
+static void stub_throw(Asm *out, const StubCalls *calls) {
+  enc_rr(out, ENC_MOV, 8, RDI, R15);
+  enc_rr(out, ENC_MOV, 8, RDX, RSP);
+  stub_leave(out, (uintptr_t)calls->throw_);
+}
+
+static void stub_fault(Asm *out, const StubCalls *calls) {
+  enc_rr(out, ENC_MOV, 8, RSI, R15);
+  enc_rr(out, ENC_MOV, 8, RDX, RSP);
+  stub_leave(out, (uintptr_t)calls->fault);
+}
+
+static const uint8_t kept[] = {RBP, RBX, R12, R13, R14, R15};
+
+static void pop_kept(Asm *out) {
+  for (unsigned i = COUNT_OF(kept); i-- > 0;) enc_pop(out, kept[i]);
+  enc_ret(out, 0);
+}
+
+static void stub_exit(Asm *out) {
+  enc_rr(out, ENC_MOV, 4, RAX, RSI);
+  enc_rm(out, ENC_MOV, 8, RSP, mem_at(RDI, offsetof(Act, entry_sp)));
+  pop_kept(out);
+}
+
+static void stub_land(Asm *out) {
+  enc_rr(out, ENC_MOV, 8, R15, RDX);
+  enc_rm(out, ENC_MOV, 8, R14, instance_field(offsetof(Instance, memory_base)));
+  enc_rr(out, ENC_MOV, 8, RSP, RSI);
+  enc_jmp_r(out, RDI);
+}
+
+/* First call of a function: eax is its index. Arguments wait on the stack. */
+static void stub_compile(Asm *out, const StubCalls *calls) {
+  save_all(out);
+  enc_rr(out, ENC_MOV, 4, RSI, RAX);
+  enc_rr(out, ENC_MOV, 8, RDI, R15);
+  enc_rm(out, ENC_LEA, 8, RDX, above_saved(0));
+  call_c(out, (uintptr_t)calls->compile);
+  enc_rm(out, ENC_MOV_STORE, 8, RAX,
+         mem_at(RBX, 8 * (COUNT_OF(saved) - 10))); /* where r10 was pushed */
+  restore_all(out);
+  enc_jmp_r(out, R10);
+}
+
+void stubs_common(Buf *buf, const StubCalls *calls, bool has_avx, uint32_t n_lazy,
+                  uint32_t first_lazy, StubOffsets *offsets) {
+  Asm out;
+  begin(&out, buf, has_avx);
+#define PLACE(field) (align(&out), offsets->field = asm_at(&out))
+  PLACE(stubs[STUB_POLL]);
+  stub_watch(&out, (uintptr_t)calls->poll);
+  PLACE(stubs[STUB_FUEL]);
+  stub_watch(&out, (uintptr_t)calls->fuel);
+  PLACE(stubs[STUB_SUBTYPE]);
+  stub_subtype(&out, calls);
+  PLACE(stubs[STUB_STACK]);
+  stub_stack(&out, calls);
+  PLACE(stubs[STUB_THROW]);
+  stub_throw(&out, calls);
+  PLACE(fault);
+  stub_fault(&out, calls);
+  PLACE(exit);
+  stub_exit(&out);
+  PLACE(land);
+  stub_land(&out);
+  align(&out);
+  uint32_t compile = asm_at(&out);
+  stub_compile(&out, calls);
+  PLACE(lazy);
+  for (uint32_t i = 0; i < n_lazy; i++) {
+    align(&out);
+    asm_byte(&out, 0xB8); /* mov eax, index */
+    asm_u32(&out, first_lazy + i);
+    asm_byte(&out, 0xE9);
+    asm_u32(&out, compile - (asm_at(&out) + 4));
+  }
+#undef PLACE
+  *buf = out.code;
+}
+
+/* Values between registers and slots */
+
+static bool is_float(ValType type) {
+  unsigned kind = type_kind(type);
+  return kind == KIND_F32 || kind == KIND_F64 || kind == KIND_V128;
+}
+
+static void slot_to_reg(Asm *out, ValType type, unsigned reg, Mem slot) {
+  unsigned kind = type_kind(type);
+  if (!is_float(type)) {
+    enc_rm(out, ENC_MOV, kind == KIND_I32 ? 4 : 8, reg, slot);
+  } else {
+    Enc row = kind == KIND_F32 ? ENC_MOVSS : kind == KIND_F64 ? ENC_MOVSD : ENC_MOVUPS;
+    enc_sse_rm(out, row, reg & 15, 0, slot);
+  }
+}
+
+static void reg_to_slot(Asm *out, ValType type, unsigned reg, Mem slot) {
+  if (!is_float(type)) {
+    enc_rm(out, ENC_MOV_STORE, 8, reg, slot);
+  } else {
+    Enc row = type_kind(type) == KIND_V128 ? ENC_MOVUPS_STORE : ENC_MOVSD_STORE;
+    enc_sse_rm(out, row, reg & 15, 0, slot);
+  }
+}
+
+static void copy(Asm *out, ValType type, Mem to, Mem from) {
+  bool is_wide = type_kind(type) == KIND_V128;
+  enc_sse_rm(out, is_wide ? ENC_MOVUPS : ENC_MOVSD, 15, 0, from);
+  enc_sse_rm(out, is_wide ? ENC_MOVUPS_STORE : ENC_MOVSD_STORE, 15, 0, to);
+}
+
+/* Arguments from slots at `slots` to their places; those on the stack start at rsp. */
+static void load_params(Asm *out, const CompType *type, unsigned slots) {
+  AbiCursor cursor = {0};
+  int32_t at = 0;
+  for (uint32_t i = 0; i < type->n_params; i++) {
+    ValType param = type->types[i];
+    AbiPlace place = abi_next_param(&cursor, param);
+    if (place.reg == REG_NONE) {
+      copy(out, param, mem_at(RSP, (int32_t)place.offset), mem_at(slots, at));
+    } else {
+      slot_to_reg(out, param, place.reg, mem_at(slots, at));
+    }
+    at += 8 * (int32_t)type_slots(param);
+  }
+}
+
+/* The other way; those on the stack start at rsp + stack. */
+static void store_params(Asm *out, const CompType *type, unsigned slots, int32_t stack) {
+  AbiCursor cursor = {0};
+  int32_t at = 0;
+  for (uint32_t i = 0; i < type->n_params; i++) {
+    ValType param = type->types[i];
+    AbiPlace place = abi_next_param(&cursor, param);
+    if (place.reg == REG_NONE) {
+      copy(out, param, mem_at(slots, at), mem_at(RSP, stack + (int32_t)place.offset));
+    } else {
+      reg_to_slot(out, param, place.reg, mem_at(slots, at));
+    }
+    at += 8 * (int32_t)type_slots(param);
+  }
+}
+
+/* Results in memory start at `memory`. */
+static void store_results(Asm *out, const CompType *type, unsigned slots, unsigned memory) {
+  AbiCursor cursor = {0};
+  int32_t at = 0;
+  for (uint32_t i = 0; i < type->n_results; i++) {
+    ValType result = type->types[type->n_params + i];
+    AbiPlace place = abi_next_result(&cursor, result);
+    if (place.reg == REG_NONE) {
+      copy(out, result, mem_at(slots, at), mem_at(memory, (int32_t)place.offset));
+    } else {
+      reg_to_slot(out, result, place.reg, mem_at(slots, at));
+    }
+    at += 8 * (int32_t)type_slots(result);
+  }
+}
+
+static void load_results(Asm *out, const CompType *type, unsigned slots, unsigned memory) {
+  AbiCursor cursor = {0};
+  int32_t at = 0;
+  for (uint32_t i = 0; i < type->n_results; i++) {
+    ValType result = type->types[type->n_params + i];
+    AbiPlace place = abi_next_result(&cursor, result);
+    if (place.reg == REG_NONE) {
+      copy(out, result, mem_at(memory, (int32_t)place.offset), mem_at(slots, at));
+    } else {
+      slot_to_reg(out, result, place.reg, mem_at(slots, at));
+    }
+    at += 8 * (int32_t)type_slots(result);
+  }
+}
+
+/* Entering from C */
+
+void stubs_entry(Buf *buf, const CompType *type, bool has_avx, uint32_t *return_at) {
+  Asm out;
+  begin(&out, buf, has_avx);
+  int32_t n_stack = (int32_t)abi_param_bytes(type);
+  int32_t n_results = (int32_t)align_up(abi_result_bytes(type), 16);
+  for (unsigned i = 0; i < COUNT_OF(kept); i++) enc_push(&out, kept[i]);
+  enc_rm(&out, ENC_MOV_STORE, 8, RSP, mem_at(RDI, offsetof(Act, entry_sp)));
+  enc_push(&out, RCX);
+  if (n_results + n_stack != 0) enc_alu_ri(&out, ALU_SUB, 8, RSP, n_results + n_stack);
+  enc_rr(&out, ENC_MOV, 8, R15, RDX);
+  enc_rm(&out, ENC_MOV, 8, R14, instance_field(offsetof(Instance, memory_base)));
+  enc_rr(&out, ENC_MOV, 8, R10, RSI);
+  enc_rr(&out, ENC_MOV, 8, RAX, RCX);
+  load_params(&out, type, RAX);
+  if (n_results != 0) enc_rm(&out, ENC_LEA, 8, R11, mem_at(RSP, n_stack));
+  enc_call_r(&out, R10);
+  *return_at = asm_at(&out);
+  enc_rm(&out, ENC_MOV, 8, R10, mem_at(RSP, n_results));
+  store_results(&out, type, R10, RSP);
+  enc_alu_ri(&out, ALU_ADD, 8, RSP, n_results + 8);
+  enc_alu_rr(&out, ALU_XOR, 4, RAX, RAX);
+  pop_kept(&out);
+  align(&out);
+  *buf = out.code;
+}
+
+/* Leaving to other functions */
+
+static uint32_t slots_of(const CompType *type) {
+  uint32_t n_params = 0, n_results = 0;
+  for (uint32_t i = 0; i < type->n_params; i++) n_params += type_slots(type->types[i]);
+  for (uint32_t i = 0; i < type->n_results; i++)
+    n_results += type_slots(type->types[type->n_params + i]);
+  return MAX(n_params, n_results);
+}
+
+enum { FRAME_R11 = 0, FRAME_STACK = ADAPTER_FRAME + 8 };
+
+/* Through slots and C. */
+static void call_by_slots(Asm *out, const CompType *type, const StubCalls *calls) {
+  int32_t bytes = 8 * (int32_t)slots_of(type);
+  enc_rm(out, ENC_MOV, 8, R10, instance_field(offsetof(Instance, act)));
+  enc_rm(out, ENC_MOV, 8, R12, mem_at(R10, offsetof(Act, value_top)));
+  enc_rm(out, ENC_LEA, 8, R13, mem_at(R12, bytes + 64));
+  enc_alu_rm(out, ALU_CMP, 8, R13, mem_at(R10, offsetof(Act, value_end)));
+  uint32_t fits = jump_ahead(out, CC_BE);
+  enc_rr(out, ENC_MOV, 8, RDI, R15);
+  enc_rr(out, ENC_MOV, 8, RSI, RAX);
+  enc_rr(out, ENC_MOV, 8, RDX, RSP);
+  call_c(out, (uintptr_t)calls->no_room);
+  land_here(out, fits);
+  store_params(out, type, R12, FRAME_STACK);
+  enc_rr(out, ENC_MOV, 8, RDI, R15);
+  enc_rr(out, ENC_MOV, 8, RSI, RAX);
+  enc_rr(out, ENC_MOV, 8, RDX, R12);
+  enc_rr(out, ENC_MOV, 8, RCX, RSP);
+  call_c(out, (uintptr_t)calls->call);
+  enc_rm(out, ENC_MOV, 8, R11, mem_at(RSP, FRAME_R11));
+  load_results(out, type, R12, R11);
+}
+
+static const size_t shared_fields[] = {offsetof(Instance, act), offsetof(Instance, stack_limit),
+                                       offsetof(Instance, fuel_left)};
+static const uint8_t field_regs[] = {R10, R12, R13};
+
+/* Into an instance that compiled code runs in: it gets what the run has noted in the caller's. */
+static void call_across(Asm *out, const CompType *type, uint32_t *return_at) {
+  int32_t n_stack = (int32_t)abi_param_bytes(type);
+  for (unsigned i = 0; i < COUNT_OF(shared_fields); i++)
+    enc_rm(out, ENC_MOV, 8, field_regs[i], instance_field(shared_fields[i]));
+  enc_rm(out, ENC_MOV, 8, R15, mem_at(RAX, offsetof(Func, instance)));
+  for (unsigned i = 0; i < COUNT_OF(shared_fields); i++)
+    enc_rm(out, ENC_MOV_STORE, 8, field_regs[i], instance_field(shared_fields[i]));
+  enc_rm(out, ENC_MOV, 8, R14, instance_field(offsetof(Instance, memory_base)));
+  if (n_stack != 0) enc_alu_ri(out, ALU_SUB, 8, RSP, n_stack);
+  for (int32_t at = 0; at < n_stack; at += 16)
+    copy(out, TYPE_V128, mem_at(RSP, at), mem_at(RSP, n_stack + FRAME_STACK + at));
+  enc_call_m(out, mem_at(RAX, offsetof(Func, code)));
+  *return_at = asm_at(out);
+  static const uint8_t free_regs[] = {R8, R9, R10};
+  for (unsigned i = 0; i < COUNT_OF(shared_fields); i++)
+    enc_rm(out, ENC_MOV, 8, free_regs[i], instance_field(shared_fields[i]));
+  enc_rm(out, ENC_MOV, 8, R15, mem_at(RSP, ADAPTER_INSTANCE));
+  for (unsigned i = 0; i < COUNT_OF(shared_fields); i++)
+    enc_rm(out, ENC_MOV_STORE, 8, free_regs[i], instance_field(shared_fields[i]));
+}
+
+static void leave_adapter(Asm *out, const CompType *type) {
+  enc_rm(out, ENC_MOV, 8, R14, instance_field(offsetof(Instance, memory_base)));
+  enc_alu_ri(out, ALU_ADD, 8, RSP, ADAPTER_FRAME);
+  enc_ret(out, abi_param_bytes(type));
+}
+
+void stubs_adapter(Buf *buf, const CompType *type, const StubCalls *calls, bool has_avx,
+                   const EngineOps *ops, uint32_t *return_at) {
+  Asm out;
+  begin(&out, buf, has_avx);
+  enc_push(&out, R15);
+  enc_alu_ri(&out, ALU_SUB, 8, RSP, ADAPTER_FRAME - 8);
+  enc_rm(&out, ENC_MOV_STORE, 8, R11, mem_at(RSP, FRAME_R11));
+  enc_rm(&out, ENC_MOV, 8, R10, mem_at(RAX, offsetof(Func, instance)));
+  enc_rr(&out, ENC_TEST, 8, R10, R10);
+  uint32_t of_host = jump_ahead(&out, CC_E);
+  enc_mov_ri(&out, R12, (uintptr_t)ops);
+  enc_alu_rm(&out, ALU_CMP, 8, R12, mem_at(R10, offsetof(Instance, ops)));
+  uint32_t of_other = jump_ahead(&out, CC_NE);
+  uint32_t across = asm_at(&out);
+  asm_byte(&out, 0xE9); /* long: it lies behind the other way */
+  asm_u32(&out, 0);
+  land_here(&out, of_host);
+  land_here(&out, of_other);
+  call_by_slots(&out, type, calls);
+  leave_adapter(&out, type);
+  store_u32(out.code.at + across + 1, asm_at(&out) - (across + 5));
+  call_across(&out, type, return_at);
+  leave_adapter(&out, type);
+  align(&out);
+  *buf = out.code;
+}
