@@ -51,6 +51,21 @@ END
 cat >"$work/trap.wat" <<'END'
 (module (memory (export "memory") 1) (func $oops (export "_start") unreachable))
 END
+cat >"$work/open.wat" <<'END'
+(module
+  (import "wasi_snapshot_preview1" "path_open"
+    (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "made")
+  (func (export "_start")
+    (call $exit (call $open (i32.const 3) (i32.const 0) (i32.const 0) (i32.const 4) (i32.const 1)
+      (i64.const 64) (i64.const 0) (i32.const 0) (i32.const 16)))))
+END
+cat >"$work/spin.wat" <<'END'
+(module (memory (export "memory") 1) (func (export "_start") (loop (br 0))))
+END
+mkdir "$work/dir"
 echo '(module (func (result i32)))' >"$work/invalid.wat"
 
 expect "no command" 2 '^usage:'
@@ -72,6 +87,15 @@ expect "bench no export" 1 'no exported function' bench "$work/add.wat" sub 1
 expect "run status" 7 '^hello$' run "$work/hello.wat"
 expect "run without exit" 0 '' run "$work/quiet.wat"
 expect "run trap" 1 'unreachable' run "$work/trap.wat"
+expect "run dir" 0 '' run --dir="$work/dir::/" "$work/open.wat"
+expect "run without dir" 8 '' run "$work/open.wat"
+expect "run read-only dir" 69 '' run --dir="$work/dir::/::ro" "$work/open.wat"
+expect "run trace" 7 '^fd_write\(fd=1, .*= SUCCESS nwritten=6$' run --trace=wasi "$work/hello.wat"
+expect "run fuel" 1 'fuel' run --fuel=10K "$work/spin.wat"
+expect "run timeout" 1 'time limit' run --timeout=0.1 "$work/spin.wat"
+expect "run memory" 1 'memory limit' run --memory=1K "$work/quiet.wat"
+expect "run bad number" 2 'wants a number' run --memory=lots "$work/quiet.wat"
+expect "run bad address" 1 'nowhere' run --listen=nowhere "$work/quiet.wat"
 expect "run engine" 7 '^hello$' run --engine=interpreter "$work/hello.wat"
 printf 'add(40, 2)\nx = 5\nadd(x, 1)\nnonsense(\nmemory\n' >"$work/in"
 expect "repl call" 0 '42' repl "$work/add.wat"
