@@ -276,6 +276,8 @@ static void load(Translator *t, const Instr *instr) {
   Val val = pop(t);
   if (!is_fast_memory(t, arg)) {
     uint32_t slot = operand_slot(t, &val);
+    settle_accs(t); /* the handler leaves the value in its accumulator, too */
+    forget_accs(t);
     emit_position(t);
     uint32_t at = emit(t, base + LOAD_X * 2, 24);
     put16(t, at + 10, slot);
