@@ -25,6 +25,10 @@ endforeach()
 # stands in the interpreter's place.
 rille_add_program(ir_passes ${RILLE_TEST_DIR}/ir/passes.c)
 rille_add_program(wast_ir ${RILLE_TEST_DIR}/ir/eval.c ${RILLE_TEST_DIR}/spec/wast.c)
+# Beside the interpreter, on random modules: the evaluator has a name of its own then.
+rille_add_program(ir_differ ${RILLE_TEST_DIR}/ir/eval.c ${RILLE_TEST_DIR}/ir/differ.c
+  ${RILLE_TEST_DIR}/ir/generate.c)
+target_compile_definitions(ir_differ PRIVATE RILLE_EVAL_BESIDE)
 
 rille_add_program(bench_wasi ${RILLE_TEST_DIR}/bench/wasi.c)
 

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "../../include/rille.h"
-#include "fuzz/generate.h"
+#include "generate.h"
 #include "module/module.h"
 #include "runtime/engine.h"
 

@@ -1,7 +1,8 @@
 /* eval.c - an engine that runs the compiler's IR as it is, for tests: no machine code is made.
  *
  * It stands where the interpreter stands: programs that link this file in place of core/interp run
- * everything through the machine-independent passes. The environment says how:
+ * everything through the machine-independent passes. With RILLE_EVAL_BESIDE it is eval_engine, beside
+ * the interpreter. The environment says how:
  *   IR_STAGE=N    after which pass (0 build, 1 cfg, 2 memopt, 3 place; the last is the default)
  *   IR_CHECKED=1  with explicit bounds checks everywhere
  *   IR_INLINE=0   without inlining
@@ -675,7 +676,12 @@ static void stats(const Module *module, size_t *prepared_funcs, size_t *prepared
   *prepared_funcs = *prepared_bytes = 0;
 }
 
+#if defined(RILLE_EVAL_BESIDE)
+extern const EngineOps eval_engine;
+const EngineOps eval_engine = {
+#else
 const EngineOps interp_engine = {
+#endif
     .name = "interpreter",
     .prepare_instance = prepare_instance,
     .run = run_function,
