@@ -1,5 +1,9 @@
 /* os_fault.c - signal handlers and signal stacks, for POSIX systems on x86-64 and AArch64.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* names of registers in a ucontext_t */
+#endif
+
 #include "os_fault.h"
 
 #include "os.h"
