@@ -8,7 +8,16 @@ local here = arg[0]:match("^(.*)/[^/]*$") or "."
 local built = here .. "/../build/release/lua/" .. _VERSION:match("%d+%.%d+")
 package.path = built .. "/?.lua;" .. package.path
 package.cpath = built .. "/?.so;" .. package.cpath
-local wasm = require "wasm"
+
+local found, wasm = pcall(require, "wasm")
+if not found then
+  local is_missing = tostring(wasm):find("module 'wasm' not found", 1, true)
+  io.stderr:write("wasm: ", is_missing and ([[
+there is no module for %s here. Build it first: sh scripts/quickstart.sh
+(for Lua 5.4; cmake --preset release && cmake --build build/release builds it for every Lua).
+]]):format(_VERSION) or tostring(wasm) .. "\n")
+  os.exit(2, true)
+end
 
 local usage = [==[
 usage: lua wasm.lua COMMAND ...
@@ -148,130 +157,14 @@ function commands.run(args)
   os.exit(status % 256, true)
 end
 
--- ---- inspect ------------------------------------------------------------------------------------
-
-local section_names = { [0] = "custom", "type", "import", "function", "table", "memory", "global",
-  "export", "start", "element", "code", "data", "datacount", "tag" }
-
--- An unsigned LEB128 at `at`: value and next position.
-local function read_leb(bytes, at)
-  local value, scale = 0, 1
-  repeat
-    local byte = bytes:byte(at)
-    value = value + byte % 128 * scale
-    scale, at = scale * 128, at + 1
-  until byte < 128
-  return value, at
-end
-
-local function read_name(bytes, at)
-  local size, start = read_leb(bytes, at)
-  return bytes:sub(start, start + size - 1), start + size
-end
-
--- Of a valid binary: {id, kind, name, offset, size, count}.
-local function list_sections(bytes)
-  local sections, at = {}, 9
-  while at <= #bytes do
-    local id = bytes:byte(at)
-    local size, start = read_leb(bytes, at + 1)
-    local section = { kind = section_names[id], offset = start - 1, size = size }
-    if id == 0 then
-      section.name = read_name(bytes, start)
-    elseif id ~= 8 then
-      section.count = read_leb(bytes, start)
-    end
-    sections[#sections + 1] = section
-    at = start + size
-  end
-  return sections
-end
-
-local name_kinds = { [0] = "module", "functions", "locals", "labels", "types", "tables", "memories",
-  "globals", "elements", "data", "fields", "tags" }
-
--- How many things of each kind the name section names.
-local function count_names(module)
-  local counts = {}
-  for _, section in ipairs(module:sections "name") do
-    local at = 1
-    while at <= #section do
-      local kind = name_kinds[section:byte(at)]
-      local size, start = read_leb(section, at + 1)
-      if kind == "module" then
-        counts.module = 1
-      elseif kind and size > 0 then
-        counts[kind] = read_leb(section, start)
-      end
-      at = start + size
-    end
-  end
-  return counts
-end
-
--- A feature is needed when the module does not load without it.
-local function needed_features(bytes)
-  local needed = {}
-  for name, on in pairs(wasm.config().supported.features) do
-    if on and name ~= "mvp" and not wasm.load(bytes, { features = { [name] = false } }) then
-      needed[#needed + 1] = name
-    end
-  end
-  table.sort(needed)
-  return needed
-end
-
-local json_escapes = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\t"] = "\\t" }
-
-local function json_of(value)
-  if type(value) == "string" then
-    return '"' .. value:gsub('[%c"\\]', function(c)
-      return json_escapes[c] or ("\\u%04x"):format(c:byte())
-    end) .. '"'
-  elseif type(value) ~= "table" then
-    return tostring(value)
-  end
-  local parts = {}
-  if #value > 0 or next(value) == nil then
-    for i, item in ipairs(value) do parts[i] = json_of(item) end
-    return "[" .. table.concat(parts, ",") .. "]"
-  end
-  for key, item in pairs(value) do parts[#parts + 1] = json_of(key) .. ":" .. json_of(item) end
-  table.sort(parts)
-  return "{" .. table.concat(parts, ",") .. "}"
-end
-
-local function print_description(d)
-  print(("%s: %d bytes, module name %s"):format(d.file, d.size, d.name or "(none)"))
-  print "sections"
-  for _, s in ipairs(d.sections) do
-    print(("  %-9s %-24s at %-8d %9d bytes %s"):format(s.kind, s.name or "", s.offset, s.size,
-      s.count and ("%7d"):format(s.count) or ""))
-  end
-  print(("imports (%d)"):format(#d.imports))
-  for _, i in ipairs(d.imports) do print(("  %s.%s %s"):format(i.module, i.name, i.type)) end
-  print(("exports (%d)"):format(#d.exports))
-  for _, e in ipairs(d.exports) do print(("  %s %s"):format(e.name, e.type)) end
-  print("features beyond 1.0: " .. (d.features[1] and table.concat(d.features, " ") or "none"))
-  local names = {}
-  for kind, count in pairs(d.names) do names[#names + 1] = ("%d %s"):format(count, kind) end
-  table.sort(names)
-  print("names: " .. (names[1] and table.concat(names, ", ") or "none"))
-end
-
 function commands.inspect(args)
   local as_json = false
   take_options(args, { json = function() as_json = true end })
   local path = take_file(args)
   local module = load_module(path)
-  local bytes = read_file(path)
-  if bytes:sub(1, 4) ~= "\0asm" then bytes = assert(wasm.wat2wasm(bytes)) end
-  local description = {
-    file = path, size = #bytes, name = module.name, sections = list_sections(bytes),
-    imports = module.imports, exports = module.exports, features = needed_features(bytes),
-    names = count_names(module),
-  }
-  if as_json then print(json_of(description)) else print_description(description) end
+  local describe = require "wasm.describe"
+  local description = describe.module(module, read_file(path), path)
+  print(as_json and describe.json(description) or describe.text(description))
 end
 
 function commands.wat(args)
@@ -286,54 +179,8 @@ function commands.compile()
   fail(2, "the compiler is not built yet: modules run in the interpreter")
 end
 
--- ---- repl ---------------------------------------------------------------------------------------
-
-local load_text = loadstring or load
-
--- The line as an expression, else as statements, with `env` as its globals.
-local function compile_line(line, env)
-  local chunk, err
-  if setfenv then
-    chunk, err = load_text("return " .. line, "=line")
-    if not chunk then chunk, err = load_text(line, "=line") end
-    if chunk then setfenv(chunk, env) end
-  else
-    chunk = load("return " .. line, "=line", "t", env)
-    if not chunk then chunk, err = load(line, "=line", "t", env) end
-  end
-  return chunk, err
-end
-
-local function print_results(ok, ...)
-  if not ok then
-    print("error: " .. tostring((...)))
-  elseif select("#", ...) > 0 then
-    print(...)
-  end
-end
-
 function commands.repl(args)
-  local module = load_module(take_file(args))
-  local instance, err = module:instantiate(default_imports(module))
-  if not instance then fail(1, err) end
-  local exports = instance.exports
-  for _, export in ipairs(module.exports) do print(export.name, export.type) end
-  local env = setmetatable({ instance = instance, exports = exports, wasm = wasm }, {
-    __index = function(_, name)
-      local value = exports[name]
-      if value == nil then value = _G[name] end
-      return value
-    end,
-  })
-  while true do
-    io.write "> "
-    io.flush()
-    local line = io.read()
-    if not line then break end
-    local chunk, message = compile_line(line, env)
-    if chunk then print_results(pcall(chunk)) else print("error: " .. message) end
-  end
-  print()
+  require "wasm.repl"(take_file(args))
 end
 
 -- ---- bench --------------------------------------------------------------------------------------

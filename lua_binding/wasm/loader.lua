@@ -295,7 +295,9 @@ local function copy_state(old, new, names)
       error(("'%s' cannot be kept: no memory or mutable global of both versions"):format(name), 0)
     elseif can_copy and kind == "memory" then
       local missing = from:pages() - to:pages()
-      if missing > 0 then assert(to:grow(missing)) end
+      local is_grown, err = true, nil
+      if missing > 0 then is_grown, err = to:grow(missing) end
+      if not is_grown then error(err, 0) end
       to:write(0, from:read(0, #from))
     elseif can_copy then
       to.value = from.value
