@@ -458,9 +458,10 @@ end
 local function use_readline(session, editor)
   local path = history_path()
   editor.set_options { histfile = path, keeplines = 1000, auto_add = true }
+  -- The word to complete begins at `from`, the cursor stands at `to`.
   editor.set_complete_function(function(text, from, to)
-    local list, word = session:complete(text:sub(1, to))
-    local before = text:sub(from, math.max(from - 1, to - #word))
+    local list, word = session:complete(text:sub(1, to - 1))
+    local before = text:sub(from, math.max(from - 1, to - 1 - #word))
     for i, name in ipairs(list) do list[i] = before .. name end
     return list
   end)
