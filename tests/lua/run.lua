@@ -6,8 +6,8 @@
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
 local files = {
   "values", "misuse", "errors", "module", "imports", "instance", "memory", "pack", "table",
-  "global", "func", "gc", "exception", "coroutine", "limits", "collect", "state", "wasi", "loader", "repl",
-  "reference",
+  "global", "func", "gc", "exception", "coroutine", "limits", "collect", "state", "wasi",
+  "loader", "repl", "examples", "reference",
 }
 
 io.stdout:setvbuf "line"
