@@ -32,3 +32,26 @@ for block in text:gmatch("```lua\n(.-)```") do
   end)
 end
 t.test("there are examples", function() t.eq(n > 20, true) end)
+
+-- The annotations for editors name everything that the modules have.
+t.test("annotations are complete", function()
+  local meta = assert(io.open(here .. "/../../lua_binding/wasm/meta.lua"))
+  local types = meta:read "*a"
+  meta:close()
+  local function check(prefix, names)
+    for name in pairs(names) do
+      if type(name) == "string" and not name:find "^__" and
+        not types:find(("function %s%s("):format(prefix, name), 1, true) and
+        not types:find(("---@field %s "):format(name), 1, true) then
+        t.fail(prefix .. name .. " has no annotation")
+      end
+    end
+  end
+  local wasm = t.wasm
+  check("wasm.", wasm)
+  check("wasi.", require "wasm.wasi")
+  check("loader.", require "wasm.loader")
+  check("repl.", require "wasm.repl")
+  check("Memory:", debug.getregistry()["wasm.memory"].__index)
+  check("Table:", debug.getregistry()["wasm.table"].__index)
+end)

@@ -7,7 +7,7 @@ local here = arg[0]:match("^(.*)/[^/]*$") or "."
 local files = {
   "values", "misuse", "errors", "module", "imports", "instance", "memory", "pack", "table",
   "global", "func", "gc", "exception", "coroutine", "limits", "collect", "state", "wasi",
-  "loader", "repl", "examples", "reference",
+  "loader", "repl", "examples", "luajit", "reference",
 }
 
 io.stdout:setvbuf "line"

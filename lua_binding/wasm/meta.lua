@@ -1,0 +1,341 @@
+---@meta wasm
+-- luacheck: ignore 212 241 631
+-- Types of the module `wasm` for editors that know LuaLS annotations (workspace.library). This file
+-- is never loaded; the reference is lua_binding/README.md.
+
+---@alias wasm.Kind "module"|"instance"|"func"|"memory"|"table"|"global"|"tag"|"exception"|"struct"|"array"|"error"
+---@alias wasm.ErrorKind "io"|"malformed"|"invalid"|"unsupported"|"link"|"limit"|"trap"|"exception"|"exit"
+---@alias wasm.ValueType "i32"|"i64"|"f32"|"f64"|"v128"|"funcref"|"externref"|string
+---@alias wasm.Access "i8"|"u8"|"i16"|"u16"|"i32"|"u32"|"i64"|"f32"|"f64"|"v128"
+---@alias wasm.Imports table<string, table<string, any>|wasm.Instance|wasm.wasi.Context>
+
+---@class wasm.Error
+---@field kind wasm.ErrorKind
+---@field message string
+---@field code string|integer|nil text of a trap, name of a limit, status of an exit
+---@field file string|nil
+---@field line integer|nil
+---@field column integer|nil
+---@field offset integer|nil
+---@field func integer|nil
+---@field frames wasm.Frame[] innermost first
+
+---@class wasm.Frame
+---@field module string|nil
+---@field func string|nil
+---@field index integer
+---@field offset integer
+---@field file string|nil
+---@field line integer|nil
+
+---@class wasm.LoadOptions
+---@field name? string
+---@field engine? "compiler"|"interpreter"
+---@field features? table<string, boolean>
+---@field eager? boolean
+---@field deterministic? boolean
+---@field i64? "boxed"|"auto"
+---@field native? boolean
+
+---@class wasm.Limits
+---@field memory? integer bytes
+---@field fuel? integer
+---@field timeout? number seconds
+---@field stack? integer bytes
+---@field on_limit? "raise"|"yield"
+
+---@class wasm.ImportType
+---@field module string
+---@field name string
+---@field kind "func"|"table"|"memory"|"global"|"tag"
+---@field type string
+
+---@class wasm.ExportType
+---@field name string
+---@field kind "func"|"table"|"memory"|"global"|"tag"
+---@field type string
+
+---@class wasm.Module
+---@field name string|nil
+---@field imports wasm.ImportType[]
+---@field exports wasm.ExportType[]
+local Module = {}
+---@param name string
+---@return string[]
+function Module:sections(name) end
+---@param imports? wasm.Imports
+---@param options? wasm.Limits
+---@return wasm.Instance|nil, wasm.Error?
+function Module:instantiate(imports, options) end
+---@return table<string, integer>
+function Module:stats() end
+---@return string
+function Module:serialize() end
+---@param name_or_index string|integer
+---@return function constructor of a struct or array type
+function Module:type(name_or_index) end
+
+---@class wasm.Snapshot
+
+---@class wasm.Instance
+---@field exports table<string, any>
+---@field module wasm.Module
+local Instance = {}
+---@return { memory: integer, fuel: integer?, stack: integer }
+function Instance:usage() end
+---@param n integer
+function Instance:refuel(n) end
+function Instance:interrupt() end
+---@param fn fun(event: "call"|"return", name: string, ...)|nil
+function Instance:trace(fn) end
+---@return wasm.Snapshot|nil, wasm.Error?
+function Instance:snapshot() end
+---@param snapshot wasm.Snapshot
+function Instance:reset(snapshot) end
+function Instance:close() end
+
+---@class wasm.Memory
+---@operator len: integer
+local Memory = {}
+---@return integer
+function Memory:pages() end
+---@param n integer
+---@return integer|nil, wasm.Error?
+function Memory:grow(n) end
+---@param at integer
+---@param n integer
+---@return string
+function Memory:read(at, n) end
+---@param at integer
+---@param bytes string
+---@return integer next
+function Memory:write(at, bytes) end
+---@param access wasm.Access
+---@param at integer
+---@return any
+function Memory:load(access, at) end
+---@param access wasm.Access
+---@param at integer
+---@param value any
+function Memory:store(access, at, value) end
+---@param format string
+---@param at integer
+---@return any ... values, then the next address
+function Memory:unpack(format, at) end
+---@param format string
+---@param at integer
+---@param ... any
+---@return integer next
+function Memory:pack(format, at, ...) end
+---@param at integer
+---@param max? integer
+---@return string
+function Memory:cstring(at, max) end
+---@param at integer
+---@param byte integer
+---@param n integer
+function Memory:fill(at, byte, n) end
+---@param to integer
+---@param from integer
+---@param n integer
+function Memory:copy(to, from, n) end
+---@param access wasm.Access
+---@param at integer
+---@param n integer
+---@return table<integer, any> view 1 to n, live
+function Memory:view(access, at, n) end
+---@return lightuserdata pointer
+---@return boolean is_stable
+function Memory:pointer() end
+
+---@class wasm.Table
+---@operator len: integer
+local Table = {}
+---@param index integer
+---@return any
+function Table:get(index) end
+---@param index integer
+---@param value any
+function Table:set(index, value) end
+---@param n integer
+---@param init? any
+---@return integer|nil, wasm.Error?
+function Table:grow(n, init) end
+
+---@class wasm.Global
+---@field value any
+---@field mutable boolean
+
+---@class wasm.Tag
+
+---@class wasm.Exception: wasm.Error
+---@field tag wasm.Tag
+---@field [integer] any
+
+---@class wasm
+---@field limit userdata what a call yields at a limit
+---@field luaerror wasm.Tag
+---@field _VERSION string
+local wasm = {}
+---@param source string binary or text
+---@param options? wasm.LoadOptions
+---@return wasm.Module|nil, wasm.Error?
+function wasm.load(source, options) end
+---@param path string
+---@param options? wasm.LoadOptions
+---@return wasm.Module|nil, wasm.Error?
+function wasm.loadfile(path, options) end
+---@param source string|wasm.Module
+---@param imports? wasm.Imports
+---@param options? wasm.Limits|wasm.LoadOptions
+---@return wasm.Instance|nil, wasm.Error?
+function wasm.instantiate(source, imports, options) end
+---@param source string
+---@param options? wasm.LoadOptions
+---@return true|nil, wasm.Error?
+function wasm.validate(source, options) end
+---@param text string
+---@return string|nil, wasm.Error?
+function wasm.wat2wasm(text) end
+---@param binary string
+---@return string|nil, wasm.Error?
+function wasm.wasm2wat(binary) end
+---@param options? { min?: integer, max?: integer, shared?: boolean, index?: "i32"|"i64", pagesize?: integer }
+---@return wasm.Memory|nil, wasm.Error?
+function wasm.memory(options) end
+---@param options? { type?: string, min?: integer, max?: integer, init?: any, index?: "i32"|"i64" }
+---@return wasm.Table|nil, wasm.Error?
+function wasm.table(options) end
+---@param type wasm.ValueType
+---@param value any
+---@param mutable? boolean
+---@return wasm.Global
+function wasm.global(type, value, mutable) end
+---@param ... wasm.ValueType
+---@return wasm.Tag
+function wasm.tag(...) end
+---@param tag wasm.Tag
+---@param ... any
+---@return wasm.Exception
+function wasm.exception(tag, ...) end
+---@param type string e.g. "(param i32) (result i32)"
+---@param fn function
+---@return function
+function wasm.func(type, fn) end
+---@param x any
+---@return wasm.Kind|nil
+function wasm.type(x) end
+---@param x any
+---@return string
+function wasm.signature(x) end
+---@param message string
+function wasm.trap(message) end
+---@param x wasm.Module|wasm.Memory
+---@return string token
+function wasm.share(x) end
+---@param token string
+---@return wasm.Module|wasm.Memory|nil, wasm.Error?
+function wasm.adopt(token) end
+---@param settings? table
+---@return table
+function wasm.config(settings) end
+---@param x number|string
+---@return integer|userdata
+function wasm.i64(x) end
+
+---@class wasm.wasi.Options
+---@field args? string[]
+---@field env? table<string, string|number>
+---@field dirs? table<string, string|{ path: string, readonly: boolean? }>
+---@field stdin? "inherit"|string|file*|fun(max: integer): string?
+---@field stdout? "inherit"|"capture"|file*|fun(chunk: string)
+---@field stderr? "inherit"|"capture"|file*|fun(chunk: string)
+---@field clock? { realtime?: fun(): integer, monotonic?: fun(): integer }
+---@field random? fun(n: integer): string
+---@field sockets? { listen?: string[], streams?: any[] }
+---@field block? fun(what: table)
+---@field trace? fun(...)
+
+---@class wasm.wasi.Context
+local Context = {}
+---@return string
+function Context:output() end
+---@return string
+function Context:errors() end
+function Context:close() end
+
+---@class wasm.wasi
+local wasi = {}
+---@param options? wasm.wasi.Options
+---@return wasm.wasi.Context|nil, wasm.Error?
+function wasi.new(options) end
+---@param module wasm.Module|string
+---@param options? wasm.wasi.Options|wasm.Limits
+---@return integer|nil status
+---@return wasm.wasi.Context|wasm.Error
+function wasi.run(module, options) end
+---@param instance wasm.Instance
+---@return integer status
+function wasi.start(instance) end
+---@param context wasm.wasi.Context
+---@return string[]
+function wasi.addresses(context) end
+
+---@class wasm.loader.Options
+---@field name? string
+---@field imports? wasm.Imports|fun(name: string, manifest: table): wasm.Imports
+---@field wasi? wasm.wasi.Options|wasm.wasi.Context
+---@field limits? wasm.Limits
+---@field permissions? string[]
+---@field manifest? table
+---@field exports? string[]|table<string, string|true>
+---@field keep? boolean|"hooks"|string[]|fun(old: table, new: table): boolean?
+---@field engine? "compiler"|"interpreter"
+---@field features? table<string, boolean>
+
+---@class wasm.loader.InstallOptions: wasm.loader.Options
+---@field path? string
+---@field position? integer
+
+---@class wasm.Plugin
+---@field exports table<string, any>
+---@field manifest table
+---@field limits wasm.Limits
+---@field instance wasm.Instance
+---@field module wasm.Module
+---@field path string
+---@field name string
+---@field version integer
+local Plugin = {}
+---@return true|nil
+---@return { added: string[], removed: string[], changed: string[] }|wasm.Error
+function Plugin:reload() end
+---@return boolean
+function Plugin:changed() end
+function Plugin:close() end
+
+---@class wasm.loader
+local loader = {}
+---@param path string
+---@param options? wasm.loader.Options
+---@return wasm.Plugin|nil, wasm.Error?
+function loader.load(path, options) end
+---@param options? wasm.loader.InstallOptions
+---@return fun() remove
+function loader.install(options) end
+---@param x string|table
+---@return wasm.Plugin|nil
+function loader.plugin(x) end
+
+---@class wasm.repl
+---@overload fun(source: string|wasm.Module, options?: table)
+local repl = {}
+---@param source string|wasm.Module
+---@param options? table
+---@return table session
+function repl.new(source, options) end
+---@param source string|wasm.Module
+---@param options? table
+function repl.run(source, options) end
+
+return wasm
