@@ -14,13 +14,26 @@ foreach(room base module text runtime interp jit jit/${RILLE_CPU} wasi api)
   list(APPEND RILLE_SOURCES ${found})
 endforeach()
 
+# The compiler's second half knows x86-64 so far; elsewhere it is left out.
+set(RILLE_COMPILER ON)
+if(NOT RILLE_CPU STREQUAL "x64" OR NOT UNIX)
+  set(RILLE_COMPILER OFF)
+  list(FILTER RILLE_SOURCES EXCLUDE REGEX
+    "/jit/(mach|live|spill|slots|color|moves|check_regs|code|engine|jit|helper)[.]c$")
+endif()
+
 add_library(rille_objects OBJECT ${RILLE_SOURCES})
 target_link_libraries(rille_objects PRIVATE rille_flags)
+target_compile_definitions(rille_objects PRIVATE $<$<BOOL:${RILLE_COMPILER}>:RILLE_HAS_COMPILER=1>)
 
-# The interpreter's handlers, some thousand leaf functions, need no unwinding in a release: nothing is
-# ever thrown through them, and their tables would be a seventh of wasm.so.
-file(GLOB handlers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/core/interp/run_*.c)
-set_source_files_properties(${handlers} PROPERTIES COMPILE_OPTIONS
+# Front ends and the interpreter need no unwinding in a release: they raise with longjmp, and no error of
+# a host is ever thrown through them. Their tables would be a seventh of wasm.so.
+set(unwound_never "")
+foreach(room base module text interp)
+  file(GLOB found CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/core/${room}/*.c)
+  list(APPEND unwound_never ${found})
+endforeach()
+set_source_files_properties(${unwound_never} PROPERTIES COMPILE_OPTIONS
   "$<$<CONFIG:Release>:-fno-asynchronous-unwind-tables>")
 
 add_library(rille_core STATIC $<TARGET_OBJECTS:rille_objects>)

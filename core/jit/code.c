@@ -136,7 +136,7 @@ static bool open_stubs(CodeSpace *space, const StubCalls *calls, bool has_avx, u
   Arena arena;
   Guard guard;
   Error error;
-  bool is_open = false;
+  volatile bool is_open = false;
   arena_init(&arena, space->owner->module->alloc);
   if (GUARD_TRY(&guard, &arena, &error)) {
     Buf stubs;

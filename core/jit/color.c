@@ -65,6 +65,7 @@ static unsigned pick(Color *c, VReg v, uint32_t allowed) {
   const VRegInfo *info = &f->vregs[v];
   unsigned class = mach_class(f, v);
   allowed &= class_mask(class);
+  if (UNLIKELY(allowed == 0)) mach_fail(f, "no register is left");
   if (f->target->random_seed != 0) return pick_random(f, allowed);
   if (info->hint != REG_NONE && (allowed & bit(info->hint))) return info->hint;
   const VRegInfo *friend = &f->vregs[info->friend];

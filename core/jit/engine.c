@@ -6,13 +6,18 @@
  */
 #include "engine.h"
 
-#include <stdio.h>
-
 #include "../base/os_fault.h"
 #include "../runtime/engine.h"
 #include "../runtime/runtime.h"
 #include "../runtime/stack.h"
 #include "helper.h"
+
+#if defined(RILLE_HARD)
+#include <stdlib.h>
+#define CHECKS_PASSES true
+#else
+#define CHECKS_PASSES false
+#endif
 
 enum { HEADROOM = 64 * 1024, BATCH_BYTES = 8 * 1024, BATCH_FUNCS = 64 };
 
@@ -334,6 +339,7 @@ static void compile_into(Batch *batch, uint32_t func) {
   const JitOptions options = {.counts_fuel = space->counts_fuel,
                               .checks_memory = space->checks_memory,
                               .inlines = true,
+                              .checks_passes = CHECKS_PASSES,
                               .target = &target};
   CodePiece piece = {.kind = RECORD_FUNC, .index = func};
   jit_compile(space->owner->module, func, &options, &batch->arena, &piece.compiled);
@@ -357,7 +363,7 @@ static void fill_batch(Batch *batch, uint32_t func) {
 static bool compile(CodeSpace *space, uint32_t func, Error *error) {
   Batch batch = {.space = space};
   Guard guard;
-  bool is_done = false;
+  volatile bool is_done = false;
   arena_init(&batch.arena, space->owner->module->alloc);
   if (GUARD_TRY(&guard, &batch.arena, error)) {
     fill_batch(&batch, func);
@@ -366,6 +372,17 @@ static bool compile(CodeSpace *space, uint32_t func, Error *error) {
     if (!is_done) error_set(error, ERROR_MEMORY, "out of code memory");
   }
   arena_clear(&batch.arena);
+  return is_done;
+}
+
+bool jit_compile_all(Instance *instance, Error *error) {
+  CodeSpace *space = space_of(instance);
+  const Module *module = instance->module;
+  bool is_done = true;
+  os_mutex_lock(&space->owner->lock);
+  for (uint32_t func = module->n_imported_funcs; is_done && func < module->n_funcs; func++)
+    is_done = is_compiled(space, func) || compile(space, func, error);
+  os_mutex_unlock(&space->owner->lock);
   return is_done;
 }
 
@@ -388,7 +405,9 @@ static void *entry_of(CodeSpace *space, uint32_t type) {
 }
 
 static void note_failure(Act *act, const Error *error) {
-  snprintf(act->message, sizeof act->message, "%s", error->message);
+  size_t size = MIN(strlen(error->message), sizeof act->message - 1);
+  memcpy(act->message, error->message, size);
+  act->message[size] = '\0';
   run_trap(act, TRAP_HOST);
   act->error_kind = error->kind;
 }
@@ -414,6 +433,10 @@ static void *on_compile(Instance *instance, uint32_t func, char *sp) {
 
 static void detect(void) {
   target = jit_host_target();
+#if defined(RILLE_HARD)
+  const char *seed = getenv("RILLE_SEED");
+  target.random_seed = seed != NULL ? (uint32_t)strtoul(seed, NULL, 10) : 1;
+#endif
   target.uses_signals = os_catch_faults(handle_fault);
 }
 

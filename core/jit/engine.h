@@ -11,6 +11,9 @@ extern const EngineOps jit_engine;
 /* Can this machine run compiled code? */
 bool jit_is_available(void);
 
+/* Compiles all functions that the instance's module defines, in the way that this instance needs. */
+bool jit_compile_all(Instance *instance, Error *error);
+
 struct JitModule {
   Module *module;
   OsMutex lock; /* held while code is made */

@@ -1,10 +1,7 @@
 /* jit.c - one function through all passes.
  */
-#include "build.h"
-#include "cfg.h"
 #include "engine.h"
-#include "memopt.h"
-#include "place.h"
+#include "passes.h"
 #include "x64/emit.h"
 
 JitTarget jit_host_target(void) {
@@ -49,12 +46,15 @@ static void print_mach(const void *mach, Buf *out) {
   mach_print(mach, out);
 }
 
-static void after_ir(Job *job, const char *pass, IrStage stage) {
+static void after_ir(const Ir *ir, IrStage stage, void *user) {
+  static const char *const names[] = {
+      [IR_BUILT] = "build", [IR_SHAPED] = "cfg", [IR_FORWARDED] = "memopt", [IR_PLACED] = "place"};
+  Job *job = user;
   if (job->options->checks_passes) {
-    const char *wrong = ir_check(&job->ir, job->arena, stage);
-    if (wrong != NULL) fail(job, pass, wrong);
+    const char *wrong = ir_check(ir, job->arena, stage);
+    if (wrong != NULL) fail(job, names[stage], wrong);
   }
-  dump(job, pass, print_ir, &job->ir);
+  dump(job, names[stage], print_ir, ir);
 }
 
 static void after_mach(Job *job, const char *pass) {
@@ -67,14 +67,8 @@ void jit_compile(Module *module, uint32_t func, const JitOptions *options, Arena
   const BuildOptions build = {.counts_fuel = options->counts_fuel,
                               .checks_memory = options->checks_memory,
                               .inlines = options->inlines};
-  ir_build(&job.ir, arena, module, func, &build);
-  after_ir(&job, "build", IR_BUILT);
-  memopt_run(&job.ir);
-  after_ir(&job, "memopt", IR_FORWARDED);
-  cfg_run(&job.ir);
-  after_ir(&job, "cfg", IR_SHAPED);
-  place_run(&job.ir);
-  after_ir(&job, "place", IR_PLACED);
+  bool is_watched = options->checks_passes || options->dump != NULL;
+  passes_run(&job.ir, arena, module, func, &build, is_watched ? after_ir : NULL, &job);
   job.mach = isel_run(&job.ir, options->target, arena);
   after_mach(&job, "isel");
   live_run(job.mach);

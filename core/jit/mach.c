@@ -9,6 +9,13 @@ VReg mach_vreg(Mach *f, unsigned type) {
   return f->n_vregs++;
 }
 
+_Noreturn void mach_fail(const Mach *f, const char *what) {
+  Guard *guard = f->arena->guard;
+  error_set(guard->error, ERROR_UNSUPPORTED, "the compiler failed: %s", what);
+  guard->error->func = f->ir->func;
+  guard_raise(guard);
+}
+
 /* A xorshift generator: the attack's choices have to be the same for the same seed. */
 uint32_t mach_random(Mach *f) {
   uint32_t x = f->random;

@@ -238,6 +238,8 @@ static inline bool mach_dominates(const Mach *f, uint32_t a, uint32_t b) {
 }
 
 VReg mach_vreg(Mach *f, unsigned type);
+/* Ends the compilation: a pass broke what the next one relies on. */
+_Noreturn void mach_fail(const Mach *f, const char *what);
 
 /* Registers that values may be in: all but rsp, r14, r15 and xmm15. */
 #define REGS_INT   0x3FEFu

@@ -87,8 +87,7 @@ static void add_event(Spill *s, uint32_t ins, VReg v, bool is_reload) {
 static bool is_used_by(const Operand *operands, const Ins *ins, VReg v) {
   for (unsigned i = 0; i < ins->n_uses; i++) {
     const Operand *use = &operands[ins->n_defs + i];
-    if (use->v == v && !(use->flags & (OPERAND_ANY | OPERAND_SLOT)) && use->fixed == REG_NONE)
-      return true;
+    if (use->v == v && !(use->flags & (OPERAND_ANY | OPERAND_SLOT))) return true;
   }
   return false;
 }
@@ -114,6 +113,7 @@ static void evict_one(Spill *s, unsigned class, uint32_t index, const Ins *ins) 
       worst_next = next;
     }
   }
+  if (UNLIKELY(worst == NEVER)) mach_fail(f, "an instruction uses too many registers");
   VReg v = set->items[worst];
   add_event(s, index, v, false);
   need_slot(s, v, s->block);
@@ -248,8 +248,10 @@ static void enter_block(Spill *s, uint32_t b) {
 
 /* Instructions */
 
+/* Registers that an instruction takes beside those of values that stay: while it reads its uses,
+ * and for what it makes when they are read. */
 typedef struct Demand {
-  uint32_t regs[CLASSES]; /* besides what goes through */
+  uint32_t before[CLASSES], after[CLASSES];
 } Demand;
 
 static void load_uses(Spill *s, uint32_t index, const Ins *ins, uint32_t pos) {
@@ -268,43 +270,47 @@ static void load_uses(Spill *s, uint32_t index, const Ins *ins, uint32_t pos) {
   }
 }
 
-/* Registers that the instruction takes beside what lives through it and its own plain uses. */
 static void count_demand(const Mach *f, const Ins *ins, Demand *out) {
   const Operand *operands = INS_OPERANDS(f, ins);
   uint32_t fixed = ins->clobbers & REGS_ALL;
   memset(out, 0, sizeof *out);
-  unsigned n = ins->n_defs + ins->n_uses;
+  unsigned n = (unsigned)ins->n_defs + ins->n_uses;
   for (unsigned i = 0; i < n + ins->n_temps; i++) {
     if (operands[i].fixed != REG_NONE) {
       fixed |= 1u << operands[i].fixed;
     } else if (operands[i].v != 0 && (i < ins->n_defs || i >= n)) {
-      out->regs[mach_class(f, operands[i].v)]++;
+      bool is_late = i < ins->n_defs && !(operands[i].flags & OPERAND_EARLY);
+      unsigned class = mach_class(f, operands[i].v);
+      out->after[class]++;
+      if (!is_late) out->before[class]++;
     }
   }
-  out->regs[CLASS_INT] += (uint32_t)__builtin_popcount(fixed & REGS_INT);
-  out->regs[CLASS_FLOAT] += (uint32_t)__builtin_popcount(fixed & REGS_FLOAT);
+  for (unsigned c = 0; c < CLASSES; c++) {
+    uint32_t n_fixed =
+        (uint32_t)__builtin_popcount(fixed & (c == CLASS_INT ? REGS_INT : REGS_FLOAT));
+    out->before[c] += n_fixed;
+    out->after[c] += n_fixed;
+  }
 }
 
-/* Does the value give its register to the definitions, or to a fixed register it moves to? */
-static bool gives_way(const Mach *f, const Ins *ins, VReg v) {
+/* What becomes of the register of a value that the instruction uses. */
+typedef enum Fate { STAYS, ENDS, MOVES_AWAY } Fate;
+
+/* ENDS: free when the uses are read. MOVES_AWAY: free at once, since the value is copied to a fixed
+ * place and not needed anywhere else. */
+static Fate fate_of(const Mach *f, const Ins *ins, VReg v) {
   const Operand *uses = INS_OPERANDS(f, ins) + ins->n_defs;
-  bool is_late = (ins->flags & INS_TIED) != 0;
-  for (unsigned i = 0; i < ins->n_defs; i++)
-    is_late |= (INS_OPERANDS(f, ins)[i].flags & OPERAND_EARLY) != 0;
-  bool gives = false;
+  bool is_used = false, is_plain = false, is_protected = false;
   for (unsigned i = 0; i < ins->n_uses; i++) {
     if (uses[i].v != v || (uses[i].flags & OPERAND_SLOT)) continue;
-    if (uses[i].next != NEVER) return false;
-    if (uses[i].fixed != REG_NONE || (uses[i].flags & OPERAND_ANY)) {
-      gives = true;
-    } else if (ins->n_temps != 0 || ins->clobbers != 0 ||
-               (is_late && (i != 0 || !(ins->flags & INS_TIED)))) {
-      return false;
-    } else {
-      gives = ins->n_defs != 0 && mach_class(f, INS_OPERANDS(f, ins)[0].v) == mach_class(f, v);
-    }
+    if (uses[i].next != NEVER) return STAYS;
+    is_used = true;
+    if (uses[i].fixed != REG_NONE || (uses[i].flags & OPERAND_ANY)) continue;
+    is_plain = true;
+    is_protected |= i != 0 && (ins->flags & INS_TIED);
   }
-  return gives;
+  if (!is_used || is_protected) return STAYS;
+  return is_plain ? ENDS : MOVES_AWAY;
 }
 
 static void make_room(Spill *s, uint32_t index, const Ins *ins) {
@@ -314,14 +320,16 @@ static void make_room(Spill *s, uint32_t index, const Ins *ins) {
   for (unsigned c = 0; c < CLASSES; c++) {
     uint32_t hard = c == CLASS_INT ? N_REGS_INT : N_REGS_FLOAT;
     while (s->in[c].n > hard) evict_one(s, c, index, ins);
-    if (demand.regs[c] == 0) continue;
-    /* A definition takes over the register of a value that ends here. */
-    uint32_t freed = 0;
-    for (uint32_t i = 0; i < s->in[c].n; i++) freed += gives_way(f, ins, s->in[c].items[i]);
-    uint32_t n_staying = s->in[c].n - freed;
-    while (n_staying + demand.regs[c] > hard) {
-      evict_one(s, c, index, ins);
-      n_staying--;
+    if (demand.after[c] == 0) continue;
+    uint32_t n_moving = 0, n_ending = 0;
+    for (uint32_t i = 0; i < s->in[c].n; i++) {
+      Fate fate = fate_of(f, ins, s->in[c].items[i]);
+      n_moving += fate == MOVES_AWAY;
+      n_ending += fate == ENDS;
+    }
+    for (;; evict_one(s, c, index, ins)) {
+      uint32_t n = s->in[c].n - n_moving;
+      if (n + demand.before[c] <= hard && n - n_ending + demand.after[c] <= hard) break;
     }
   }
 }
@@ -347,7 +355,7 @@ static void after_uses(Spill *s, const Ins *ins) {
 
 static void walk_ins(Spill *s, uint32_t index, const Ins *ins, uint32_t pos) {
   load_uses(s, index, ins, pos);
-  if (!(ins->flags & INS_CALL)) make_room(s, index, ins);
+  if (!(ins->flags & (INS_CALL | INS_LEAVES))) make_room(s, index, ins);
   after_uses(s, ins);
   const Operand *defs = INS_OPERANDS(s->f, ins);
   for (unsigned i = 0; i < ins->n_defs; i++) {
