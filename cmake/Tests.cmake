@@ -24,9 +24,10 @@ endforeach()
 # The compiler's passes without machine code: the passes alone, and test scripts run by eval.c, which
 # stands in the interpreter's place.
 rille_add_program(ir_passes ${RILLE_TEST_DIR}/ir/passes.c)
-rille_add_program(wast_ir ${RILLE_TEST_DIR}/ir/eval.c ${RILLE_TEST_DIR}/spec/wast.c)
+set(RILLE_EVAL ${RILLE_TEST_DIR}/ir/eval.c ${RILLE_TEST_DIR}/ir/eval_helper.c)
+rille_add_program(wast_ir ${RILLE_EVAL} ${RILLE_TEST_DIR}/spec/wast.c)
 # Beside the interpreter, on random modules: the evaluator has a name of its own then.
-rille_add_program(ir_differ ${RILLE_TEST_DIR}/ir/eval.c ${RILLE_TEST_DIR}/ir/differ.c
+rille_add_program(ir_differ ${RILLE_EVAL} ${RILLE_TEST_DIR}/ir/differ.c
   ${RILLE_TEST_DIR}/ir/generate.c)
 target_compile_definitions(ir_differ PRIVATE RILLE_EVAL_BESIDE)
 

@@ -1,6 +1,7 @@
 /* build.c - the walk over the body: locals, lazy values, effects.
  *
- *   body --instr_read--> build_control.c, build_exception.c, build_op.c, build_reference.c --> fold.c
+ *   body --instr_read--> build_control.c, build_exception.c, build_op.c, build_reference.c -->
+ * fold.c
  *
  * Unreachable code is skipped. Nothing recurses over the body. After Braun, Buchwald, Hack, Leissa,
  * Mallon and Zwinkau, "Simple and Efficient Construction of Static Single Assignment Form", 2013,
@@ -197,8 +198,7 @@ static Ref common_value(Builder *b, const Edges *edges, uint32_t position) {
   return value;
 }
 
-static Ref merge_value(Builder *b, const Edges *edges, Block at, uint32_t position,
-                       unsigned kind) {
+static Ref merge_value(Builder *b, const Edges *edges, Block at, uint32_t position, unsigned kind) {
   Ref value = common_value(b, edges, position);
   if (value != 0) return value;
   Ref *args = arena_new(b->arena, edges->n * sizeof *args);

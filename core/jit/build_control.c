@@ -381,10 +381,13 @@ static void call_ref(Builder *b, const Instr *instr) {
 static void tail_call(Builder *b, const Instr *instr) {
   bool is_direct = instr->op == OP_RETURN_CALL, is_ref = instr->op == OP_RETURN_CALL_REF;
   Ref a = is_direct ? 0 : pop(b);
-  Node *node = build_node(b, is_direct ? IR_TAIL_CALL : is_ref ? IR_TAIL_REF : IR_TAIL_INDIRECT,
+  Node *node = build_node(b,
+                          is_direct ? IR_TAIL_CALL
+                          : is_ref  ? IR_TAIL_REF
+                                    : IR_TAIL_INDIRECT,
                           KIND_BOTTOM);
-  const CompType *type = is_direct ? module_func_type(b->module, instr->index)
-                                   : &b->module->types[instr->index].comp;
+  const CompType *type =
+      is_direct ? module_func_type(b->module, instr->index) : &b->module->types[instr->index].comp;
   node->a = a;
   node->imm = is_direct || is_ref ? instr->index : table_and_type(instr);
   pop_args(b, node, type->n_params);

@@ -164,7 +164,8 @@ static void delegate(Builder *b, uint32_t depth) {
   if (b->now != 0) build_jump(b, 0);
   b->try_ctl = ctl->outer_try;
   if (ctl->handler != 0) {
-    uint32_t to = b->ctls.n - 1 - depth; /* of a label outside of this try: one less than 1 + depth */
+    uint32_t to =
+        b->ctls.n - 1 - depth; /* of a label outside of this try: one less than 1 + depth */
     Ctl *label = &b->ctls.items[to - 1];
     uint32_t try_ctl = label->kind == CTL_TRY ? to : label->outer_try;
     Ref exception = enter_handler(b, ctl);

@@ -217,9 +217,9 @@ static void wait_or_notify(Builder *b, const Instr *instr) {
   Ref timeout = is_notify ? 0 : pop(b), x = pop(b), address = widened(b, pop(b));
   Ref args[5] = {number(b, instr->memarg.memory), address, fold_i64(b->ir, instr->memarg.offset), x,
                  timeout};
-  unsigned helper = is_notify                               ? HELPER_memory_notify
+  unsigned helper = is_notify                              ? HELPER_memory_notify
                     : instr->op == OP_MEMORY_ATOMIC_WAIT32 ? HELPER_memory_wait32
-                                                            : HELPER_memory_wait64;
+                                                           : HELPER_memory_wait64;
   push(b, build_helper(b, helper, args));
 }
 

@@ -79,8 +79,8 @@ static void struct_new(Builder *b, uint32_t type, bool is_default) {
   for (uint32_t i = 0; i < comp->n_fields; i++) {
     ValType storage = comp->fields[i].type;
     Ref value = is_default ? fold_zero(b->ir, unpacked(storage)) : b->stack.items[b->stack.n + i];
-    build_store_field(b, object, 0, field_offset(b, type, i), value,
-                      build_field_of(storage, false), alias_of(&comp->fields[i]));
+    build_store_field(b, object, 0, field_offset(b, type, i), value, build_field_of(storage, false),
+                      alias_of(&comp->fields[i]));
   }
   push(b, object);
 }
@@ -89,9 +89,9 @@ static void struct_get(Builder *b, const Instr *instr) {
   const FieldType *field = &fields_of(b, instr->index)[instr->index2];
   Ref object = pop(b);
   trap_if_null(b, object, TRAP_NULL_STRUCTURE);
-  push(b, build_field(b, unpacked(field->type), object,
-                      field_offset(b, instr->index, instr->index2),
-                      build_field_of(field->type, instr->op == OP_STRUCT_GET_S), alias_of(field)));
+  push(b,
+       build_field(b, unpacked(field->type), object, field_offset(b, instr->index, instr->index2),
+                   build_field_of(field->type, instr->op == OP_STRUCT_GET_S), alias_of(field)));
 }
 
 static void struct_set(Builder *b, const Instr *instr) {
@@ -118,9 +118,9 @@ static void array_get(Builder *b, const Instr *instr) {
   const FieldType *element = fields_of(b, instr->index);
   Ref index = pop(b), array = pop(b);
   check_index(b, array, index);
-  Ref value = build_field(b, unpacked(element->type), array, sizeof(Array),
-                          build_field_of(element->type, instr->op == OP_ARRAY_GET_S),
-                          alias_of(element));
+  Ref value =
+      build_field(b, unpacked(element->type), array, sizeof(Array),
+                  build_field_of(element->type, instr->op == OP_ARRAY_GET_S), alias_of(element));
   NODE(b->ir, value)->b = index;
   push(b, value);
 }

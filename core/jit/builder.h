@@ -57,12 +57,12 @@ typedef struct Ctl {
   uint32_t first_local; /* what the set's numbers are added to */
   Block target;         /* where branches go; 0: none did yet */
   Edges edges;
-  uint32_t loop;       /* CTL_LOOP: index into Builder.loops */
-  Block else_block;    /* CTL_IF: 0 when it cannot be reached */
-  Ref *entry_values;   /* CTL_IF: of the set and the parameters, for the else block */
-  uint32_t outer_try;  /* the innermost active try around it: its index + 1, or 0 */
-  Block handler;       /* CTL_TRY: where exceptions go; 0: none yet */
-  Edges handler_edges; /* values: of the set, then the exception */
+  uint32_t loop;          /* CTL_LOOP: index into Builder.loops */
+  Block else_block;       /* CTL_IF: 0 when it cannot be reached */
+  Ref *entry_values;      /* CTL_IF: of the set and the parameters, for the else block */
+  uint32_t outer_try;     /* the innermost active try around it: its index + 1, or 0 */
+  Block handler;          /* CTL_TRY: where exceptions go; 0: none yet */
+  Edges handler_edges;    /* values: of the set, then the exception */
   const uint8_t *clauses; /* try_table: read them with a Reader */
   uint32_t n_clauses;
   Ref exception;      /* CTL_CATCH: what was caught */
@@ -164,7 +164,7 @@ void build_branch(Builder *b, Ref condition, Block yes, Block no);
 void build_goto(Builder *b, Block to);
 void build_end_with_goto(Builder *b, Block to); /* its edge is known there already */
 void build_end_with_two(Builder *b, Block first, Block second); /* after the END node */
-void build_jump(Builder *b, uint32_t depth); /* to a label, with its values */
+void build_jump(Builder *b, uint32_t depth);                    /* to a label, with its values */
 void build_jump_if(Builder *b, Ref condition, uint32_t depth);
 void build_add_edge(Builder *b, Ctl *ctl, Edges *edges, Block to, uint32_t n_values);
 /* The values of the locals set in a construct, and those values again. */

@@ -175,7 +175,8 @@ static void drop_unreachable(Shaper *s) {
       if (BLOCK_OF(ir, info->preds[p])->rpo == 0) remove_pred(ir, s->post[i], p);
   }
   for (Block block = 1; block < ir->n_blocks; block++)
-    if (BLOCK_OF(ir, block)->rpo == 0) BLOCK_OF(ir, block)->n_preds = BLOCK_OF(ir, block)->n_succs = 0;
+    if (BLOCK_OF(ir, block)->rpo == 0)
+      BLOCK_OF(ir, block)->n_preds = BLOCK_OF(ir, block)->n_succs = 0;
 }
 
 /* Empty blocks and straight lines. Lists of predecessors are put right once, at the end: where many
@@ -513,19 +514,37 @@ static Block *find_loops(Ir *ir) {
   return loops.outer;
 }
 
-/* Cold: ends in a trap or an exception, or only leads to such. */
-static void find_cold(Ir *ir, const Block *post, uint32_t n) {
-  for (uint32_t i = 0; i < n; i++) {
-    BlockInfo *info = BLOCK_OF(ir, post[i]);
-    unsigned op = ir_end(ir, post[i])->op;
-    info->is_cold = op == IR_TRAP || op == IR_THROW;
-    if (info->n_succs == 0) continue;
-    info->is_cold = true;
-    for (uint32_t k = 0; k < info->n_succs; k++) {
-      const BlockInfo *succ = BLOCK_OF(ir, info->succs[k]);
-      info->is_cold &= succ->is_cold && succ->rpo > info->rpo;
-    }
+/* Ends in a trap or an exception, or only leads to such. */
+static bool leads_to_trap(const Ir *ir, Block block) {
+  const BlockInfo *info = BLOCK_OF(ir, block);
+  unsigned op = ir_end(ir, block)->op;
+  if (info->n_succs == 0) return op == IR_TRAP || op == IR_THROW;
+  for (uint32_t k = 0; k < info->n_succs; k++) {
+    const BlockInfo *succ = BLOCK_OF(ir, info->succs[k]);
+    if (!succ->is_cold || succ->rpo <= info->rpo) return false;
   }
+  return true;
+}
+
+/* Catches an exception, or is only reached from where one was caught. */
+static bool comes_from_catch(const Ir *ir, Block block) {
+  const BlockInfo *info = BLOCK_OF(ir, block);
+  if (info->effects.n != 0 && NODE(ir, info->effects.items[0])->op == IR_CAUGHT) return true;
+  bool has_some = false;
+  for (uint32_t i = 0; i < info->n_preds; i++) {
+    const BlockInfo *pred = BLOCK_OF(ir, info->preds[i]);
+    if (pred->rpo >= info->rpo) continue;
+    has_some = true;
+    if (!pred->is_cold) return false;
+  }
+  return has_some;
+}
+
+static void find_cold(Ir *ir, const Block *post, uint32_t n) {
+  for (uint32_t i = 0; i < n; i++) BLOCK_OF(ir, post[i])->is_cold = leads_to_trap(ir, post[i]);
+  for (uint32_t i = n; i-- > 0;)
+    if (!BLOCK_OF(ir, post[i])->is_cold)
+      BLOCK_OF(ir, post[i])->is_cold = comes_from_catch(ir, post[i]);
   BLOCK_OF(ir, ir->entry)->is_cold = false;
 }
 

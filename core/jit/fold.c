@@ -196,9 +196,7 @@ static uint64_t max_of(const Ir *ir, Ref ref, unsigned depth) {
     case OP_I16X8_BITMASK: return UINT8_MAX;
     case IR_SELECT: return max_of_select(ir, node, depth);
     case IR_FIELD_LOAD:
-      return node->lane == FIELD_I8_U    ? UINT8_MAX
-             : node->lane == FIELD_I16_U ? UINT16_MAX
-                                         : all;
+      return node->lane == FIELD_I8_U ? UINT8_MAX : node->lane == FIELD_I16_U ? UINT16_MAX : all;
     default: return is_boolean_op(node->op) ? 1 : all;
   }
 }
@@ -602,7 +600,8 @@ static Ref rule_wrap(Ir *ir, Ref a) {
   if (node.op == OP_I64_AND && fold_is_const(ir, node.b, &c) && (uint32_t)c == UINT32_MAX)
     return fold_unary(ir, OP_I32_WRAP_I64, node.a);
   if (node.op == OP_I64_EXTEND32_S) return fold_unary(ir, OP_I32_WRAP_I64, node.a);
-  bool is_narrow = in_range(node.op, OP_I64_ADD, OP_I64_MUL) || in_range(node.op, OP_I64_AND, OP_I64_XOR);
+  bool is_narrow =
+      in_range(node.op, OP_I64_ADD, OP_I64_MUL) || in_range(node.op, OP_I64_AND, OP_I64_XOR);
   if (!is_narrow) return 0;
   Ref x = low_half(ir, node.a), y = x != 0 ? low_half(ir, node.b) : 0;
   return y != 0 ? fold_binary(ir, (Op)(node.op - WIDER), x, y) : 0;
@@ -669,13 +668,9 @@ static Ref rule_unary(Ir *ir, Op op, Ref a) {
     case OP_I64_EXTEND16_S: return rule_extend_in(ir, op, a, 16);
     case OP_I64_EXTEND32_S: return rule_extend_in(ir, op, a, 32);
     case OP_F32_ABS:
-      return node->op == OP_F32_ABS   ? a
-             : node->op == OP_F32_NEG ? fold_unary(ir, op, node->a)
-                                      : 0;
+      return node->op == OP_F32_ABS ? a : node->op == OP_F32_NEG ? fold_unary(ir, op, node->a) : 0;
     case OP_F64_ABS:
-      return node->op == OP_F64_ABS   ? a
-             : node->op == OP_F64_NEG ? fold_unary(ir, op, node->a)
-                                      : 0;
+      return node->op == OP_F64_ABS ? a : node->op == OP_F64_NEG ? fold_unary(ir, op, node->a) : 0;
     case OP_F32_NEG: return node->op == OP_F32_NEG ? node->a : 0;
     case OP_F64_NEG: return node->op == OP_F64_NEG ? node->a : 0;
     case OP_I32_REINTERPRET_F32: return node->op == OP_F32_REINTERPRET_I32 ? node->a : 0;
@@ -855,9 +850,8 @@ Ref fold_select(Ir *ir, Ref condition, Ref a, Ref b) {
   if (type == KIND_I64) type = NODE(ir, b)->type; /* a reference when either is */
   if (type == KIND_I32 && fold_is_const(ir, a, &c) && fold_is_const(ir, b, &d)) {
     if (c == 1 && d == 0)
-      return is_boolean(ir, condition)
-                 ? condition
-                 : fold_binary(ir, OP_I32_NE, condition, fold_i32(ir, 0));
+      return is_boolean(ir, condition) ? condition
+                                       : fold_binary(ir, OP_I32_NE, condition, fold_i32(ir, 0));
     if (c == 0 && d == 1) return fold_unary(ir, OP_I32_EQZ, condition);
   }
   return share(ir, &(Node){.op = IR_SELECT, .type = (uint8_t)type, .a = condition, .b = a, .c = b});
@@ -889,10 +883,11 @@ Ref fold_stored(const Ir *ir, Ref x, unsigned bytes) {
   for (;;) {
     const Node *node = NODE(ir, x);
     bool is_and = node->op == OP_I32_AND || node->op == OP_I64_AND;
-    bool strips = (is_and && fold_is_const(ir, node->b, &c) && (c & kept) == kept) ||
-                  (bytes == 1 && (node->op == OP_I32_EXTEND8_S || node->op == OP_I64_EXTEND8_S)) ||
-                  (bytes <= 2 && (node->op == OP_I32_EXTEND16_S || node->op == OP_I64_EXTEND16_S)) ||
-                  (bytes <= 4 && node->op == OP_I64_EXTEND32_S);
+    bool strips =
+        (is_and && fold_is_const(ir, node->b, &c) && (c & kept) == kept) ||
+        (bytes == 1 && (node->op == OP_I32_EXTEND8_S || node->op == OP_I64_EXTEND8_S)) ||
+        (bytes <= 2 && (node->op == OP_I32_EXTEND16_S || node->op == OP_I64_EXTEND16_S)) ||
+        (bytes <= 4 && node->op == OP_I64_EXTEND32_S);
     if (!strips) return x;
     x = node->a;
   }
@@ -957,8 +952,7 @@ static Ref divide_u64(Ir *ir, Ref a, uint64_t d) {
   uint64_t next_power = log2 == 63 ? 0 : UINT64_C(2) << log2;
   Ref high = product_high(ir, IR_MULH_U, a, reciprocal(next_power - d, d));
   Ref rest = fold_binary(ir, OP_I64_SHR_U, fold_binary(ir, OP_I64_SUB, a, high), fold_i64(ir, 1));
-  return fold_binary(ir, OP_I64_SHR_U, fold_binary(ir, OP_I64_ADD, high, rest),
-                     fold_i64(ir, log2));
+  return fold_binary(ir, OP_I64_SHR_U, fold_binary(ir, OP_I64_ADD, high, rest), fold_i64(ir, log2));
 }
 
 /* The quotient towards minus infinity of a positive divisor; the caller adds 1 when a < 0. */
@@ -966,12 +960,11 @@ static Ref divide_s_down(Ir *ir, bool is_64, Ref a, uint64_t d) {
   unsigned log2 = log2_of(d);
   if (is_64) {
     Ref high = product_high(ir, IR_MULH_S, a, reciprocal(UINT64_C(1) << log2, d));
-    return fold_binary(ir, OP_I64_SHR_S, fold_binary(ir, OP_I64_ADD, high, a),
-                       fold_i64(ir, log2));
+    return fold_binary(ir, OP_I64_SHR_S, fold_binary(ir, OP_I64_ADD, high, a), fold_i64(ir, log2));
   }
   uint64_t factor = (UINT64_C(1) << (32 + log2)) / d + 1;
-  Ref product = fold_binary(ir, OP_I64_MUL, fold_unary(ir, OP_I64_EXTEND_I32_S, a),
-                            fold_i64(ir, factor));
+  Ref product =
+      fold_binary(ir, OP_I64_MUL, fold_unary(ir, OP_I64_EXTEND_I32_S, a), fold_i64(ir, factor));
   Ref shifted = fold_binary(ir, OP_I64_SHR_S, product, fold_i64(ir, 32 + log2));
   return fold_unary(ir, OP_I32_WRAP_I64, shifted);
 }

@@ -25,8 +25,8 @@ void helper_memory_init(Instance *instance, uint32_t memory, uint32_t data, uint
 
 void helper_memory_copy(Instance *instance, uint32_t to_memory, uint32_t from_memory, uint64_t to,
                         uint64_t from, uint64_t n) {
-  check(instance, memory_copy(instance->memories[to_memory], instance->memories[from_memory], to,
-                              from, n));
+  check(instance,
+        memory_copy(instance->memories[to_memory], instance->memories[from_memory], to, from, n));
 }
 
 void helper_memory_fill(Instance *instance, uint32_t memory, uint64_t at, uint32_t byte,

@@ -1,30 +1,28 @@
 /* ir.h - the compiler's intermediate representation: SSA with floating pure nodes over a
  * control-flow graph whose blocks keep an ordered list of effects.
  *
- * Passes, in order (passes.c runs them): build (from a validated body; folds and shares nodes as they
- * are made, inlines small callees), cfg, memopt, place (gives every floating node a block and an
- * order); then the machine's own: isel, live, spill, color, moves, emit. Node 0 and block 0 are "none". Everything
- * lives in the arena of one compilation.
+ * Passes, in order (passes.c runs them): build (from a validated body; folds and shares nodes as
+ * they are made, inlines small callees), cfg, memopt, place (gives every floating node a block and
+ * an order); then the machine's own: isel, live, spill, color, moves, emit. Node 0 and block 0 are
+ * "none". Everything lives in the arena of one compilation.
  *
  * What holds after each pass
- *   build    Every block can be reached from the entry, or has no predecessors but the entry's none.
- *            preds and succs agree: a block stands once in preds of each of its successors, also
- *            when a SWITCH names that several times; a BRANCH has two different ones. Phis have an
- *            argument for each predecessor. No operand is a NOP.
- *   cfg      `order`, `by_rpo`, rpo, idom, loop, depth, is_cold are set. Unreachable blocks are gone
- *            from preds. In `by_rpo` a block follows all that dominate it; in `order` the header of a
- *            loop may stand behind its body, and cold blocks stand last. The graph is reducible. A block with phis has only predecessors with one
- *            successor (edges that come from elsewhere were split, also those back to a header). A
- *            loop header is entered from outside by one block, which has no other successor: its
- *            preheader, its idom.
- *   memopt   The same; redundant loads, stores and checks are gone.
- *   place    `effects` of each block in `order` holds all of its nodes but phis and constants, in
- *            order, operands before users: PARAM first in the entry, RESULTs right behind their
- *            call, CAUGHT first, END last. An operand is a constant (CONST, CONST_V128: in no list,
- *            block 0; the machine makes them where they are used), or stands before its user, or in
- *            a block that dominates it; a phi's operand is available at the end of its predecessor.
- *            `uses` counts operands that name a node; a node without uses is there for its effect.
- *            What cannot be reached from effects is in no list. `mark` is free.
+ *   build    Every block can be reached from the entry, or has no predecessors but the entry's
+ * none. preds and succs agree: a block stands once in preds of each of its successors, also when a
+ * SWITCH names that several times; a BRANCH has two different ones. Phis have an argument for each
+ * predecessor. No operand is a NOP. cfg      `order`, `by_rpo`, rpo, idom, loop, depth, is_cold are
+ * set. Unreachable blocks are gone from preds. In `by_rpo` a block follows all that dominate it; in
+ * `order` the header of a loop may stand behind its body, and cold blocks stand last. The graph is
+ * reducible. A block with phis has only predecessors with one successor (edges that come from
+ * elsewhere were split, also those back to a header). A loop header is entered from outside by one
+ * block, which has no other successor: its preheader, its idom. memopt   The same; redundant loads,
+ * stores and checks are gone. place    `effects` of each block in `order` holds all of its nodes
+ * but phis and constants, in order, operands before users: PARAM first in the entry, RESULTs right
+ * behind their call, CAUGHT first, END last. An operand is a constant (CONST, CONST_V128: in no
+ * list, block 0; the machine makes them where they are used), or stands before its user, or in a
+ * block that dominates it; a phi's operand is available at the end of its predecessor. `uses`
+ * counts operands that name a node; a node without uses is there for its effect. What cannot be
+ * reached from effects is in no list. `mark` is free.
  *
  * Types: Node.type is KIND_I32, KIND_I64, KIND_F32, KIND_F64, KIND_V128, KIND_REF, or KIND_BOTTOM
  * when there is no result. KIND_REF and KIND_I64 may take each other's place as operands, also of
@@ -35,7 +33,8 @@
  * Bounds: unless Ir.checks_memory is set, an access to a 32-bit memory with 64 KiB pages relies on
  * its 8 GiB reservation (Memory.is_guarded) and traps by a fault; imm may be up to 2^33 (the sum of
  * a constant address and an offset; then a is a constant 0). All other accesses were checked before
- * by TRAP_IF on MEMORY_BYTES and do not fault. Memories other than 0 are found through the instance.
+ * by TRAP_IF on MEMORY_BYTES and do not fault. Memories other than 0 are found through the
+ * instance.
  *
  * Calls: args are the parameters. One result: the node is its value. Several: the node's type is
  * KIND_BOTTOM and a RESULT for each follows directly in the list. Calls change everything but the
@@ -139,8 +138,8 @@ typedef struct Ir {
   Block *by_rpo; /* the same blocks in reverse post-order */
   uint32_t n_order;
   VEC(const uint8_t *) vectors; /* sixteen bytes each */
-  bool has_replaced; /* some node was replaced: operands have to follow */
-  Ref *shared; /* fold.c: hash table of the floating nodes */
+  bool has_replaced;            /* some node was replaced: operands have to follow */
+  Ref *shared;                  /* fold.c: hash table of the floating nodes */
   uint32_t n_shared, room_shared;
 } Ir;
 
@@ -167,18 +166,18 @@ static inline bool ir_is_constant(const Node *node) {
 bool ir_is_removable(const Node *node);
 
 /* The operands in one order: a, b, c where not 0, then args. f(Ref *) may change them. */
-#define FOR_OPERANDS(node, ref, body)                                 \
-  do {                                                                \
-    Node *node_ = (node);                                             \
-    Ref *abc_[] = {&node_->a, &node_->b, &node_->c};                  \
-    for (unsigned i_ = 0; i_ < 3; i_++) {                             \
-      Ref *ref = abc_[i_];                                            \
-      if (*ref != 0) body                                             \
-    }                                                                 \
-    for (uint32_t i_ = 0; i_ < node_->n_args; i_++) {                 \
-      Ref *ref = &node_->args[i_];                                    \
-      body                                                            \
-    }                                                                 \
+#define FOR_OPERANDS(node, ref, body)                 \
+  do {                                                \
+    Node *node_ = (node);                             \
+    Ref *abc_[] = {&node_->a, &node_->b, &node_->c};  \
+    for (unsigned i_ = 0; i_ < 3; i_++) {             \
+      Ref *ref = abc_[i_];                            \
+      if (*ref != 0) body                             \
+    }                                                 \
+    for (uint32_t i_ = 0; i_ < node_->n_args; i_++) { \
+      Ref *ref = &node_->args[i_];                    \
+      body                                            \
+    }                                                 \
   } while (0)
 uint32_t ir_operands(const Node *node, Ref out[3]); /* of a, b, c only */
 

@@ -8,8 +8,8 @@
 /* Text */
 
 static const char *const kind_texts[] = {
-    [KIND_BOTTOM] = "",   [KIND_I32] = "i32",   [KIND_I64] = "i64", [KIND_F32] = "f32",
-    [KIND_F64] = "f64",   [KIND_V128] = "v128", [KIND_REF] = "ref",
+    [KIND_BOTTOM] = "", [KIND_I32] = "i32",   [KIND_I64] = "i64", [KIND_F32] = "f32",
+    [KIND_F64] = "f64", [KIND_V128] = "v128", [KIND_REF] = "ref",
 };
 static const char *const field_texts[] = {"i8_s", "i8_u", "i16_s", "i16_u", "32", "64", "128"};
 static const char *const alias_texts[] = {"fixed", "table", "items", "object"};

@@ -4,10 +4,10 @@
  *   known    conditions that a check or branch above has decided
  *   seen     effects without a memory that only depend on their operands: divisions, type tests,
  *            loads of what never changes. The same one above gives the same value
- *   entries  what is in memories, globals, tables and objects now, as far as it was stored or loaded
- *            since control could come from elsewhere; each is forgotten when something may change it
- * The first two hold in all blocks below the one where they were found, for which the walk marks the
- * blocks on its path. Entries go from a block to those whose only predecessor it is.
+ *   entries  what is in memories, globals, tables and objects now, as far as it was stored or
+ * loaded since control could come from elsewhere; each is forgotten when something may change it
+ * The first two hold in all blocks below the one where they were found, for which the walk marks
+ * the blocks on its path. Entries go from a block to those whose only predecessor it is.
  *
  * Taking a load away never takes a trap away: memories do not shrink, and what stood before went
  * through.
@@ -37,17 +37,48 @@ typedef struct State {
 
 typedef struct Walker {
   Ir *ir;
-  bool *is_above;  /* by block: on the path from the entry */
+  bool *is_above;     /* by block: on the path from the entry */
   Block *known_in;    /* by node: where its value as a condition became known, or 0 */
   bool *is_known_set; /* then: is it nonzero? */
   uint32_t room_known;
-  Ref *seen;       /* hash table */
+  Ref *seen; /* hash table */
   uint32_t n_seen, room_seen;
   State now;
   State **saved; /* by block: the state at its end, for blocks below; or NULL */
   Block *first_child, *next_sibling;
-  bool has_changed; /* an end became known */
+  uint32_t n_replaced; /* nodes with that mark have looked at their operands since */
+  bool has_changed;    /* an end became known */
 } Walker;
+
+/* Operands */
+
+enum { RENEW_DEPTH = 8 };
+
+/* The node that computes the same from what operands were replaced by. */
+static Ref renew(Walker *w, Ref ref, unsigned depth) {
+  Ir *ir = w->ir;
+  ref = ir_follow(ir, ref);
+  Node *node = NODE(ir, ref);
+  bool is_old = ir_is_floating(node) && !ir_is_constant(node) && node->mark != w->n_replaced;
+  if (!is_old || depth == RENEW_DEPTH) return ref;
+  node->mark = w->n_replaced;
+  Ref operands[3] = {node->a, node->b, node->c};
+  bool has_changed = false;
+  for (unsigned i = 0; i < 3; i++) {
+    if (operands[i] == 0) continue;
+    Ref better = renew(w, operands[i], depth + 1);
+    has_changed |= better != operands[i];
+    operands[i] = better;
+  }
+  if (!has_changed) return ref;
+  node = NODE(ir, ref);
+  node->a = operands[0], node->b = operands[1], node->c = operands[2];
+  Ref better = fold_again(ir, ref);
+  if (better == ref) return ref;
+  *NODE(ir, ref) = (Node){.op = IR_NOP, .type = NODE(ir, ref)->type, .a = better};
+  NODE(ir, better)->mark = w->n_replaced;
+  return better;
+}
 
 /* Known conditions */
 
@@ -87,13 +118,14 @@ static void learn(Walker *w, Ref condition, bool holds, Block where) {
 static uint32_t hash_effect(const Node *node) {
   uint64_t h = (uint64_t)node->a << 32 | node->b;
   h = (h ^ node->imm * 31) * UINT64_C(0x9E3779B97F4A7C15);
-  for (uint32_t i = 0; i < node->n_args; i++) h = (h ^ node->args[i]) * UINT64_C(0xC2B2AE3D27D4EB4F);
+  for (uint32_t i = 0; i < node->n_args; i++)
+    h = (h ^ node->args[i]) * UINT64_C(0xC2B2AE3D27D4EB4F);
   return (uint32_t)(h >> 32) ^ node->op * 2654435761u ^ node->lane;
 }
 
 static bool same_effect(const Node *x, const Node *y) {
-  return x->op == y->op && x->a == y->a && x->b == y->b && x->imm == y->imm &&
-         x->lane == y->lane && x->n_args == y->n_args &&
+  return x->op == y->op && x->a == y->a && x->b == y->b && x->imm == y->imm && x->lane == y->lane &&
+         x->n_args == y->n_args &&
          (x->n_args == 0 || memcmp(x->args, y->args, x->n_args * sizeof(Ref)) == 0);
 }
 
@@ -249,6 +281,7 @@ static void replace(Walker *w, Ref ref, Ref by) {
   Node *node = NODE(w->ir, ref);
   *node = (Node){.op = IR_NOP, .type = node->type, .a = by};
   w->ir->has_replaced = true;
+  w->n_replaced++;
 }
 
 static void load(Walker *w, Ref ref, Entry *entry, bool is_signed) {
@@ -292,7 +325,7 @@ static Entry field_entry(const Node *node) {
   unsigned class = node->memory == ALIAS_TABLE   ? CLASS_TABLE
                    : node->memory == ALIAS_ITEMS ? CLASS_ITEMS
                                                  : CLASS_OBJECT;
-  return (Entry){.class = (uint16_t)class,
+  return (Entry){.class = (uint16_t) class,
                  .width = widths[node->lane],
                  .a = node->a,
                  .b = node->b,
@@ -377,10 +410,23 @@ static void trap_if(Walker *w, Ref ref, Block block) {
   }
 }
 
+/* Folding may move the nodes. */
+static void renew_operands(Walker *w, Ref ref) {
+  Node *node = NODE(w->ir, ref);
+  if (w->n_replaced == 0) return;
+  Ref a = node->a, b = node->b, c = node->c;
+  if (a != 0) a = renew(w, a, 0);
+  if (b != 0) b = renew(w, b, 0);
+  if (c != 0) c = renew(w, c, 0);
+  node = NODE(w->ir, ref);
+  node->a = a, node->b = b, node->c = c;
+  for (uint32_t i = 0; i < node->n_args; i++) node->args[i] = ir_follow(w->ir, node->args[i]);
+}
+
 static void effect(Walker *w, Ref ref, Block block) {
+  renew_operands(w, ref);
   Node *node = NODE(w->ir, ref);
   Entry entry;
-  FOR_OPERANDS(node, operand, { *operand = ir_follow(w->ir, *operand); });
   switch (node->op) {
     case IR_CELL_LOAD:
       entry = cell_entry(node);
@@ -520,6 +566,7 @@ static void fold_users(Ir *ir) {
 }
 
 bool memopt_run(Ir *ir) {
+  for (Ref ref = 0; ref < ir->n_nodes; ref++) NODE(ir, ref)->mark = 0;
   Walker w = {.ir = ir, .room_known = ir->n_nodes + ir->n_nodes / 4 + 64, .room_seen = 64};
   while (w.room_seen < ir->n_nodes / 4) w.room_seen *= 2;
   w.is_above = ARENA_ARRAY(ir->arena, bool, ir->n_blocks);

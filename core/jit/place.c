@@ -14,13 +14,13 @@
 
 typedef struct Placer {
   Ir *ir;
-  VEC(Ref) work;    /* pinned and effect nodes that are used, not yet looked at */
+  VEC(Ref) work; /* pinned and effect nodes that are used, not yet looked at */
   VEC(Ref) stack;
-  VEC(Ref) sorted;  /* used floating nodes, operands before users */
-  Block *late;      /* by node: the common dominator of the uses seen so far, or 0 */
-  Ref *next;        /* by node: the next floating node of its block */
+  VEC(Ref) sorted;   /* used floating nodes, operands before users */
+  Block *late;       /* by node: the common dominator of the uses seen so far, or 0 */
+  Ref *next;         /* by node: the next floating node of its block */
   Ref *first, *last; /* by block: its floating nodes */
-  Ref *out;         /* the list being made */
+  Ref *out;          /* the list being made */
   uint32_t n_out;
 } Placer;
 
@@ -240,7 +240,8 @@ static void order_block(Placer *p, Block block) {
   for (Ref ref = p->first[block]; ref != 0; ref = p->next[ref]) n++;
   p->out = arena_new(ir->arena, n * sizeof *p->out);
   p->n_out = 0;
-  Ref condition = ir_end(ir, block)->a; /* stands right before the branch that it may be fused with */
+  Ref condition =
+      ir_end(ir, block)->a; /* stands right before the branch that it may be fused with */
   for (uint32_t i = 0; i < info->effects.n; i++) {
     if (i == tail) {
       for (Ref ref = p->first[block]; ref != 0; ref = p->next[ref]) {

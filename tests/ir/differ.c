@@ -3,8 +3,8 @@
  *
  *   differ [--size=N] [--simd] [--memory64] [--keep=FILE] FIRST_SEED COUNT
  *
- * --keep writes the module of the first seed to a file. The settings of eval.c apply. Each seed runs
- * in a process of its own, so that a crash costs one.
+ * --keep writes the module of the first seed to a file. The settings of eval.c apply. Each seed
+ * runs in a process of its own, so that a crash costs one.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -71,7 +71,8 @@ static void describe(char *out, size_t size, const rille_Value *results, size_t 
   out[0] = 0;
   for (size_t i = 0; i < n && at + 40 < size; i++) {
     uint64_t low = 0, high = 0;
-    memcpy(&low, results[i].v128, results[i].type == RILLE_I32 || results[i].type == RILLE_F32 ? 4 : 8);
+    memcpy(&low, results[i].v128,
+           results[i].type == RILLE_I32 || results[i].type == RILLE_F32 ? 4 : 8);
     if (results[i].type == RILLE_V128) memcpy(&high, results[i].v128 + 8, 8);
     at += (size_t)snprintf(out + at, size - at, " %" PRIx64 ":%" PRIx64, high, low);
   }

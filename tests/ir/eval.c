@@ -1,10 +1,9 @@
 /* eval.c - an engine that runs the compiler's IR as it is, for tests: no machine code is made.
  *
  * It stands where the interpreter stands: programs that link this file in place of core/interp run
- * everything through the machine-independent passes. With RILLE_EVAL_BESIDE it is eval_engine, beside
- * the interpreter. The environment says how:
- *   IR_STAGE=N    after which pass (0 build, 1 cfg, 2 memopt, 3 place; the last is the default)
- *   IR_CHECKED=1  with explicit bounds checks everywhere
+ * everything through the machine-independent passes. With RILLE_EVAL_BESIDE it is eval_engine,
+ * beside the interpreter. The environment says how: IR_STAGE=N    after which pass (0 build, 1 cfg,
+ * 2 memopt, 3 place; the last is the default) IR_CHECKED=1  with explicit bounds checks everywhere
  *   IR_INLINE=0   without inlining
  *   IR_FUEL=1     with fuel counted in every run, of which there is plenty
  * The checker runs after each pass. Accesses that the IR does not check are checked here: in code
@@ -18,9 +17,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "eval_leave.h"
 #include "interp/interp.h"
 #include "jit/cfg.h"
-#include "jit/helper.h"
 #include "jit/memopt.h"
 #include "jit/passes.h"
 #include "module/pure.h"
@@ -151,11 +150,9 @@ static Cell evaluate(Frame *frame, Ref ref) {
   switch (node->op) {
     case IR_SELECT: return value_of(frame, value_of(frame, node->a).i32 != 0 ? node->b : node->c);
     case IR_MULH_S:
-      return cell_of(
-          wide_mul_s(value_of(frame, node->a).i64, value_of(frame, node->b).i64).high);
+      return cell_of(wide_mul_s(value_of(frame, node->a).i64, value_of(frame, node->b).i64).high);
     case IR_MULH_U:
-      return cell_of(
-          wide_mul_u(value_of(frame, node->a).i64, value_of(frame, node->b).i64).high);
+      return cell_of(wide_mul_u(value_of(frame, node->a).i64, value_of(frame, node->b).i64).high);
     case IR_GLOBAL_CELL: return cell_of((uintptr_t)instance->globals[imm]);
     case IR_GLOBAL_CONST: return read_slots(instance->globals[imm], node->type);
     case IR_FUNC_REF: return cell_of((uintptr_t)instance->funcs[imm]);
@@ -200,8 +197,8 @@ static uint8_t *access(Frame *frame, Ref ref) {
   uint64_t width = op_info[node->op].width;
   bool is_inside = node->imm <= UINT64_MAX - at && memory_fits(memory, at + node->imm, width);
   if (is_inside) return memory->base + at + node->imm;
-  bool was_checked = frame->ir->checks_memory || memory->type.limits.is_64 ||
-                     memory->type.page_log2 != 16;
+  bool was_checked =
+      frame->ir->checks_memory || memory->type.limits.is_64 || memory->type.page_log2 != 16;
   if (was_checked) give_up(frame, ref, "an access was not checked");
   return NULL;
 }
@@ -275,7 +272,7 @@ static bool run_access(Frame *frame, Ref ref) {
   if (!at) return false;
   switch (node->op) {
     case OP_V128_LOAD: memcpy(&result, at, 16); break;
-#define C_signed(m) ((m)-1 < (m)1)
+#define C_signed(m)                                          ((m)-1 < (m)1)
 #define OP(name, text, prefix, code, imm, sig, how, feature) ROW_##how
 #define ROW_PURE(name)
 #define ROW_PURE_NAN(name)
@@ -283,32 +280,48 @@ static bool run_access(Frame *frame, Ref ref) {
 #define ROW_SIMD_NAN(name)
 #define ROW_CTL(name)
 #define ROW_ATOMIC_WAIT(name, bytes)
-#define ROW_SIMD_MEM(name, bytes) \
-  case OP_##name: result = vector_access(frame, node, at); break;
+#define ROW_SIMD_MEM(name, bytes)            \
+  case OP_##name:                            \
+    result = vector_access(frame, node, at); \
+    break;
 #define ROW_LOAD(name, t, m) ROW_LOAD_##t(name, m)
-#define ROW_LOAD_i32(name, m) \
-  case OP_##name: result = load_extended(at, 8 * sizeof(m), C_signed(m), false); break;
-#define ROW_LOAD_i64(name, m) \
-  case OP_##name: result = load_extended(at, 8 * sizeof(m), C_signed(m), true); break;
-#define ROW_LOAD_f32(name, m) \
-  case OP_##name: result = cell_of(load_u32(at)); break;
-#define ROW_LOAD_f64(name, m) \
-  case OP_##name: result = cell_of(load_u64(at)); break;
+#define ROW_LOAD_i32(name, m)                                      \
+  case OP_##name:                                                  \
+    result = load_extended(at, 8 * sizeof(m), C_signed(m), false); \
+    break;
+#define ROW_LOAD_i64(name, m)                                     \
+  case OP_##name:                                                 \
+    result = load_extended(at, 8 * sizeof(m), C_signed(m), true); \
+    break;
+#define ROW_LOAD_f32(name, m)       \
+  case OP_##name:                   \
+    result = cell_of(load_u32(at)); \
+    break;
+#define ROW_LOAD_f64(name, m)       \
+  case OP_##name:                   \
+    result = cell_of(load_u64(at)); \
+    break;
 #define ROW_LOAD_v128(name, m)
-#define ROW_STORE(name, t, m)                    \
-  case OP_##name: {                              \
-    Cell stored = value_of(frame, node->b);      \
+#define ROW_STORE(name, t, m)                     \
+  case OP_##name: {                               \
+    Cell stored = value_of(frame, node->b);       \
     memcpy(at, &stored, op_info[node->op].width); \
-    break;                                       \
+    break;                                        \
   }
-#define ROW_ATOMIC_LOAD(name, t, m) \
-  case OP_##name: result = cell_of(__atomic_load_n((m *)(void *)at, __ATOMIC_SEQ_CST)); break;
-#define ROW_ATOMIC_STORE(name, t, m) \
-  case OP_##name: __atomic_store_n((m *)(void *)at, B(m), __ATOMIC_SEQ_CST); break;
+#define ROW_ATOMIC_LOAD(name, t, m)                                       \
+  case OP_##name:                                                         \
+    result = cell_of(__atomic_load_n((m *)(void *)at, __ATOMIC_SEQ_CST)); \
+    break;
+#define ROW_ATOMIC_STORE(name, t, m)                           \
+  case OP_##name:                                              \
+    __atomic_store_n((m *)(void *)at, B(m), __ATOMIC_SEQ_CST); \
+    break;
 #define ROW_ATOMIC_RMW(name, t, m, action) \
-  case OP_##name: result = cell_of(RMW_##action(m)); break;
-#define ROW_ATOMIC_CMPXCHG(name, t, m)                                       \
-  case OP_##name:                                                            \
+  case OP_##name:                          \
+    result = cell_of(RMW_##action(m));     \
+    break;
+#define ROW_ATOMIC_CMPXCHG(name, t, m)                                           \
+  case OP_##name:                                                                \
     result = cell_of(compare_exchange(at, sizeof(m), B(uint64_t), C(uint64_t))); \
     break;
 #include "tables/opcodes.def"
@@ -498,8 +511,8 @@ static RunStatus run_effect(Frame *frame, Ref ref, const Slot *args) {
                 read_slots((Slot *)(uintptr_t)value_of(frame, node->a).i64, node->type));
       return RUN_DONE;
     case IR_CELL_STORE:
-      write_slots((Slot *)(uintptr_t)value_of(frame, node->a).i64,
-                  NODE(frame->ir, node->b)->type, value_of(frame, node->b));
+      write_slots((Slot *)(uintptr_t)value_of(frame, node->a).i64, NODE(frame->ir, node->b)->type,
+                  value_of(frame, node->b));
       return RUN_DONE;
     case IR_MEMORY_BYTES:
       set_value(frame, ref, cell_of(memory_size(frame->instance->memories[node->memory])));
@@ -577,7 +590,8 @@ static Ending run_blocks(Frame *frame, Slot *slots) {
       if (status != RUN_DONE && !has_thrown) return (Ending){status, NULL};
     }
     const Node *end = ir_end(frame->ir, block);
-    if (info->n_succs == 0) return end_function(frame, info->effects.items[info->effects.n - 1], slots);
+    if (info->n_succs == 0)
+      return end_function(frame, info->effects.items[info->effects.n - 1], slots);
     Block next = info->succs[has_thrown ? 1 : successor(frame, end, info)];
     enter_block(frame, block, next);
     block = next;
@@ -630,8 +644,7 @@ static bool prepare_instance(Instance *instance) {
   if (!atomic_load(&module->engine_data)) {
     ModuleIr *own = alloc_zero(module->alloc, sizeof *own);
     arena_init(&own->arena, module->alloc);
-    for (unsigned v = 0; v < VARIANTS; v++)
-      own->irs[v] = calloc(module->n_funcs + 1, sizeof(Ir *));
+    for (unsigned v = 0; v < VARIANTS; v++) own->irs[v] = calloc(module->n_funcs + 1, sizeof(Ir *));
     atomic_store(&module->engine_data, own);
   }
   for (uint32_t i = 0; i < module->n_funcs - module->n_imported_funcs; i++)
@@ -642,9 +655,8 @@ static bool prepare_instance(Instance *instance) {
 static RunStatus run_function(Act *act) {
   Func *func = act->func;
   Instance *entered = act->instance ? act->instance : func->instance;
-  Run run = {.act = act,
-             .top = act->slots + func->n_slots,
-             .fuel = entered ? &entered->fuel : NULL};
+  Run run = {
+      .act = act, .top = act->slots + func->n_slots, .fuel = entered ? &entered->fuel : NULL};
   int64_t plenty = INT64_MAX;
   bool has_fuel = entered && entered->limits.has_fuel;
   if (!has_fuel) run.fuel = &plenty;

@@ -87,10 +87,32 @@ static void statements(Generator *g, unsigned depth);
 /* Leaves */
 
 static uint64_t random_bits(Generator *g) {
-  static const uint64_t special[] = {0, 1, 2, 3, 7, 8, 16, 31, 32, 63, 64, 100, 255, 256, 65535,
-                                     0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, UINT64_MAX,
-                                     UINT64_C(1) << 63, UINT64_MAX >> 1, 0x3FF0000000000000,
-                                     0x3F800000, 0x7F800000, 0x7FF0000000000000, 0xC1E0000000000000};
+  static const uint64_t special[] = {0,
+                                     1,
+                                     2,
+                                     3,
+                                     7,
+                                     8,
+                                     16,
+                                     31,
+                                     32,
+                                     63,
+                                     64,
+                                     100,
+                                     255,
+                                     256,
+                                     65535,
+                                     0x7FFFFFFF,
+                                     0x80000000,
+                                     0xFFFFFFFF,
+                                     UINT64_MAX,
+                                     UINT64_C(1) << 63,
+                                     UINT64_MAX >> 1,
+                                     0x3FF0000000000000,
+                                     0x3F800000,
+                                     0x7F800000,
+                                     0x7FF0000000000000,
+                                     0xC1E0000000000000};
   uint64_t bits = special[below(g, COUNT_OF(special))];
   if (chance(g, 30)) bits = next_random(g) << below(g, 20);
   if (chance(g, 20)) bits = 0 - bits;

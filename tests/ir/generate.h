@@ -6,9 +6,9 @@
 #include "base/arena.h"
 
 typedef struct GenerateOptions {
-  uint32_t size;  /* about how many instructions a function has */
+  uint32_t size; /* about how many instructions a function has */
   bool has_simd;
-  bool is_64;     /* the memory has 64-bit addresses */
+  bool is_64; /* the memory has 64-bit addresses */
 } GenerateOptions;
 
 /* The same module for the same seed and options. It exports functions "f0", "f1", ... with number

@@ -4,8 +4,9 @@
  *          FILE...
  *
  * --check runs the IR checker after each pass, --print shows a function after the pass that --stage
- * names (0 build, 1 cfg, 2 memopt, 3 place), --times shows how long each pass took for all functions
- * of a file, in megabytes of code section per second. Exit status 1 when anything is wrong.
+ * names (0 build, 1 cfg, 2 memopt, 3 place), --times shows how long each pass took for all
+ * functions of a file, in megabytes of code section per second. Exit status 1 when anything is
+ * wrong.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -118,8 +119,8 @@ static Module *load(Alloc *alloc, const char *path) {
     const uint8_t *wasm;
     size_t wasm_size;
     arena_init(&arena, alloc);
-    if (text_parse_module(&arena, (Str){(char *)bytes, size}, feature_defaults(), &wasm,
-                          &wasm_size, &error))
+    if (text_parse_module(&arena, (Str){(char *)bytes, size}, feature_defaults(), &wasm, &wasm_size,
+                          &error))
       module = module_load(alloc, wasm, wasm_size, &load_options, &error);
     arena_clear(&arena);
   }
