@@ -60,7 +60,7 @@ static Bytes new_bytes(void) {
 
 /* The code section with one function, whose body is `code`: local declarations, instructions and
  * end. */
-static void add_code(Bytes *module, Bytes *code) {
+static inline void add_code(Bytes *module, Bytes *code) {
   Bytes contents = {0};
   add_u32(&contents, 1);
   add_u32(&contents, code->size);

@@ -19,7 +19,7 @@ static void describe(Str source, bool is_deaf, char *out, size_t size) {
   Arena arena;
   Guard guard;
   Error error;
-  size_t n = 0;
+  volatile size_t n = 0; /* survives what the guard catches */
   arena_init(&arena, &alloc);
   error_clear(&error);
   if (GUARD_TRY(&guard, &arena, &error)) {

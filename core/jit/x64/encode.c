@@ -66,7 +66,7 @@ static uint8_t *put_mem(Asm *out, uint8_t *at, unsigned reg, Mem mem) {
   if (mem.base == MEM_NO_BASE) {
     *at++ = (uint8_t)(field | 4);
     unsigned index = mem.index == MEM_NO_INDEX ? 4 : mem.index;
-    *at++ = (uint8_t)(mem.scale << 6 | (index & 7) << 3 | 5);
+    *at++ = (uint8_t)((unsigned)mem.scale << 6 | (index & 7) << 3 | 5);
     return put_u32(at, (uint32_t)mem.disp);
   }
   unsigned mode = mem.disp == 0 && (mem.base & 7) != RBP ? 0 : (int8_t)mem.disp == mem.disp ? 1 : 2;
@@ -74,7 +74,7 @@ static uint8_t *put_mem(Asm *out, uint8_t *at, unsigned reg, Mem mem) {
   *at++ = (uint8_t)(mode << 6 | field | (has_sib ? 4u : mem.base & 7u));
   if (has_sib) {
     unsigned index = mem.index == MEM_NO_INDEX ? 4 : mem.index;
-    *at++ = (uint8_t)(mem.scale << 6 | (index & 7) << 3 | (mem.base & 7));
+    *at++ = (uint8_t)((unsigned)mem.scale << 6 | (index & 7) << 3 | (mem.base & 7));
   }
   if (mode == 1) *at++ = (uint8_t)mem.disp;
   if (mode == 2) at = put_u32(at, (uint32_t)mem.disp);
