@@ -149,9 +149,10 @@ ptrdiff_t wasi_write_host(const Entry *entry, const struct iovec *parts, int n) 
   if (!entry->may_wait) return write_parts(entry->host, parts, n);
   sigset_t pipe_signal, before, pending;
   sigemptyset(&pipe_signal);
+  sigemptyset(&pending);
   sigaddset(&pipe_signal, SIGPIPE);
-  sigpending(&pending);
   pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
+  if (sigismember(&before, SIGPIPE)) sigpending(&pending); /* else none can be waiting */
   ptrdiff_t written = write_parts(entry->host, parts, n);
   int error = errno;
   if (written < 0 && error == EPIPE && !sigismember(&pending, SIGPIPE)) {
