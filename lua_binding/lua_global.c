@@ -3,7 +3,8 @@
 #include "lua_wasm.h"
 
 static Item *check(lua_State *L) {
-  return wasm_check_item(L, 1, TYPE_GLOBAL, "global");
+  Item *item = wasm_known_item(L, 1, RILLE_EXTERN_GLOBAL);
+  return LIKELY(item != NULL) ? item : wasm_check_item(L, 1, TYPE_GLOBAL, "global");
 }
 
 /* Pushes the group of the global at `at`, or nothing of use for numbers. */

@@ -9,6 +9,8 @@ static const char *const types[] = {[RILLE_EXTERN_TABLE] = TYPE_TABLE,
                                     [RILLE_EXTERN_MEMORY] = TYPE_MEMORY,
                                     [RILLE_EXTERN_GLOBAL] = TYPE_GLOBAL};
 
+const char wasm_item_marks[RILLE_EXTERN_TAG] = {0};
+
 rille_Extern wasm_item_extern(const Item *item) {
   rille_Extern result = {.kind = item->kind};
   switch (item->kind) {
@@ -29,6 +31,7 @@ static const void *address_of(const rille_Extern *item) {
 
 Item *wasm_new_item(lua_State *L, State *state, const rille_Extern *item, bool stands_alone) {
   Item *object = wasm_new_object(L, types[item->kind], sizeof *object);
+  object->mark = &wasm_item_marks[item->kind];
   object->state = state;
   wasm_state_hold(state);
   object->kind = item->kind;

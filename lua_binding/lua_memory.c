@@ -7,8 +7,9 @@
 
 static const char out_of_bounds[] = "out of bounds memory access";
 
-static Item *check(lua_State *L, const char *function) {
-  return wasm_check_item(L, 1, TYPE_MEMORY, function);
+static FORCE_INLINE Item *check(lua_State *L, const char *function) {
+  Item *item = wasm_known_item(L, 1, RILLE_EXTERN_MEMORY);
+  return LIKELY(item != NULL) ? item : wasm_check_item(L, 1, TYPE_MEMORY, function);
 }
 
 /* ---- Addresses --------------------------------------------------------------------------------*/
@@ -51,6 +52,9 @@ uint64_t wasm_check_count(lua_State *L, int arg, const char *function) {
 
 static const char *const access_names[N_ACCESSES + 1] = {"i8",  "u8",  "i16", "u16",  "i32", "u32",
                                                          "i64", "f32", "f64", "v128", NULL};
+/* What the names begin with: one comparison each. */
+static const char access_words[N_ACCESSES][4] = {"i8",  "u8",  "i16", "u16", "i32",
+                                                 "u32", "i64", "f32", "f64", "v128"};
 static const uint8_t access_sizes[N_ACCESSES] = {1, 1, 2, 2, 4, 4, 8, 4, 8, 16};
 
 size_t wasm_access_size(Access access) {
@@ -62,9 +66,14 @@ Access wasm_check_access(lua_State *L, int arg, const char *function) {
     wasm_error_misuse(L, arg - 1, function, "type as a string expected, got %s",
                       luaL_typename(L, arg));
   }
-  const char *name = lua_tostring(L, arg);
+  size_t size;
+  const char *name = lua_tolstring(L, arg, &size);
+  char word[4] = {0};
+  memcpy(word, name, size < sizeof word ? size : sizeof word);
   for (int i = 0; i < N_ACCESSES; i++) {
-    if (strcmp(name, access_names[i]) == 0) return (Access)i;
+    if (memcmp(word, access_words[i], 4) == 0 && strcmp(name, access_names[i]) == 0) {
+      return (Access)i;
+    }
   }
   wasm_error_misuse(L, arg - 1, function, "unknown type '%s' (did you mean '%s'?)", name,
                     wasm_nearest(name, access_names));

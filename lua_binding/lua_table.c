@@ -3,7 +3,8 @@
 #include "lua_wasm.h"
 
 static Item *check(lua_State *L, const char *function) {
-  return wasm_check_item(L, 1, TYPE_TABLE, function);
+  Item *item = wasm_known_item(L, 1, RILLE_EXTERN_TABLE);
+  return LIKELY(item != NULL) ? item : wasm_check_item(L, 1, TYPE_TABLE, function);
 }
 
 /* Pushes the group of the table at 1. */

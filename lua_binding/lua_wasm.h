@@ -85,6 +85,7 @@ typedef struct Entry {
 
 /* Memories, tables and globals: what closes with the last instance that has it. */
 typedef struct Item {
+  const char *mark; /* what its userdata is known by: an address that nothing else starts with */
   State *state;
   rille_ExternKind kind;
   bool is_closed;
@@ -417,6 +418,13 @@ void wasm_push_item(lua_State *L, State *state, const rille_Extern *item, int gr
 /* A new one around what the caller retained. */
 Item *wasm_new_item(lua_State *L, State *state, const rille_Extern *item, bool stands_alone);
 Item *wasm_check_item(lua_State *L, int at, const char *type, const char *function);
+/* The same without a look at metatables; NULL: ask wasm_check_item. */
+extern const char wasm_item_marks[];
+static FORCE_INLINE Item *wasm_known_item(lua_State *L, int at, rille_ExternKind kind) {
+  Item *item = lua_rawlen(L, at) == sizeof *item ? lua_touserdata(L, at) : NULL;
+  bool is_known = item && item->mark == &wasm_item_marks[kind] && !item->is_closed;
+  return is_known ? item : NULL;
+}
 Item *wasm_test_item(lua_State *L, int at);
 /* An instance has the item at `at`: counted once, in the list at `items`. */
 void wasm_use_item(lua_State *L, int items, int at);
