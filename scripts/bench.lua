@@ -1,6 +1,6 @@
 -- The benchmarks: lua scripts/bench.lua [--rounds=N] [--engine=E] [--only=TEXT] [GROUP...]
 --
--- Groups: kernels shootout calls load memory (all of them when none is named). Every contender runs
+-- Groups: kernels shootout calls lua load memory (all of them when none is named). Every contender runs
 -- once a round, in turn; what is printed is the median over the rounds of the ratios within one
 -- round, so that a machine that slows down for a while slows both sides. Peers are what is on PATH:
 -- node, and any runner that follows the convention of tests/bench/peers (wasm3-bench, iwasm-bench,
@@ -276,7 +276,6 @@ local function guest_loop(fn, n)
   return native.now() - began
 end
 
--- Each row is a loop and the loop without the call, whose time is subtracted.
 local function call_rows()
   local bytes = assert(wasm.wat2wasm(read_file(root .. "/tests/bench/calls.wat")))
   local module = assert(wasm.load(bytes, { engine = options.engine ~= "default" and options.engine
@@ -284,39 +283,121 @@ local function call_rows()
   local guest = assert(module:instantiate { env = { add = lua_add } }).exports
   local other = assert(module:instantiate { env = { add = native.add } }).exports
   local function from_lua(fn)
-    return function(n) return lua_loop(fn, n) - empty_loop(n) end
+    return { function(n) return lua_loop(fn, n) end, empty_loop }
+  end
+  local function guest_empty(n)
+    return guest_loop(guest.loop_empty, n)
   end
   local function from_guest(exports, name)
-    return function(n)
-      return guest_loop(exports[name], n) - guest_loop(exports.loop_empty, n)
-    end
+    return { function(n) return guest_loop(exports[name], n) end, guest_empty }
+  end
+  local function from_c(fn)
+    return { function(n) return (native.call(fn, n)) end }
   end
   return {
-    { "Lua -> C function", from_lua(native.add) },
-    { "Lua -> Lua function", from_lua(lua_add) },
-    { "Lua -> guest, (i32 i32) -> i32", from_lua(guest.add) },
-    { "Lua -> guest, () -> ()", from_lua(guest.nothing) },
-    { "C -> Lua function, lua_call", function(n) return (native.call(lua_add, n)) end },
-    { "C -> C function, lua_call", function(n) return (native.call(native.add, n)) end },
-    { "guest -> Lua function", from_guest(guest, "loop_import") },
-    { "guest -> C function", from_guest(other, "loop_import") },
-    { "guest -> guest function", from_guest(guest, "loop_own") },
+    { "Lua -> C function", from_lua(native.add), 1 },
+    { "Lua -> Lua function", from_lua(lua_add), 1 },
+    { "Lua -> guest, (i32 i32) -> i32", from_lua(guest.add), 1, 2.0 },
+    { "Lua -> guest, () -> ()", from_lua(guest.nothing), 1 },
+    { "C -> Lua function, lua_call", from_c(lua_add), 5 },
+    { "C -> C function, lua_call", from_c(native.add), 6 },
+    { "guest -> Lua function", from_guest(guest, "loop_import"), 5, 2.0 },
+    { "guest -> C function", from_guest(other, "loop_import"), 6 },
+    { "guest -> guest function", from_guest(guest, "loop_own"), 2 },
   }
 end
 
-function groups.calls()
-  local rows, n = call_rows(), 1000000
+-- The rows: a name, {loop, loop without what is measured}, the number of the row that it is compared
+-- with, how many times as long is wanted. A time within a round is the least of some short loops: on
+-- a machine that does other things too, long loops measure those.
+local function print_calls(title, rows, n)
   local times = {}
+  for i = 1, #rows do times[i] = {} end
+  local function least(loop)
+    local best = math.huge
+    for _ = 1, loop and 20 or 0 do best = math.min(best, (loop(n))) end
+    return loop and best or 0
+  end
   for round = 0, options.rounds do -- round 0 warms up
     for i, row in ipairs(rows) do
-      times[i] = times[i] or {}
-      times[i][round] = row[2](n) / n
+      times[i][round] = (least(row[2][1]) - least(row[2][2])) / n
     end
   end
-  print(("%-34s %9s %12s"):format("calls (empty loop subtracted)", "ns", "/C function"))
+  print(("%-34s %9s %7s %7s  %s"):format(title, "ns", "ratio", "bar", "to"))
   for i, row in ipairs(rows) do
-    print(("%-34s %9.1f %12.2f"):format(row[1], median(times[i]),
-      median_ratio(times[i], times[1])))
+    local bar = row[4] and ("%.1f"):format(row[4]) or ""
+    print((("%-34s %9.1f %7.2f %7s  %s"):format(row[1], median(times[i]),
+      median_ratio(times[i], times[row[3]]), bar, row[3] ~= i and rows[row[3]][1] or "")
+      :gsub("%s+$", "")))
+  end
+end
+
+function groups.calls()
+  print_calls("calls (empty loop subtracted)", call_rows(), 20000)
+end
+
+-- ---- What Lua programs do with guests ---------------------------------------------------------
+
+local function yield_loop(body)
+  return function(n)
+    local co = coroutine.wrap(function() return body(n) end)
+    local began = native.now()
+    for _ = 1, n do co(1) end
+    return native.now() - began
+  end
+end
+
+local function lua_rows()
+  local bytes = assert(wasm.wat2wasm [[(module
+    (import "env" "wait" (func $wait (param i32) (result i32)))
+    (memory (export "mem") 1)
+    (func (export "yields") (param $n i32) (result i32)
+      (loop $next
+        (drop (call $wait (local.get $n)))
+        (br_if $next (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+      (local.get $n)))]])
+  local guest = assert(assert(wasm.load(bytes)):instantiate { env = { wait = coroutine.yield } })
+  local mem, object = guest.exports.mem, native.object()
+  local text, yield = ("x"):rep(256), coroutine.yield
+  local function loop(body)
+    return { body, empty_loop }
+  end
+  local function plain_yields(n)
+    for i = n, 1, -1 do yield(i) end
+  end
+  return {
+    { "text:sub, 16 bytes", loop(function(n)
+      local began = native.now()
+      for i = 1, n do text:sub(i % 200 + 1, i % 200 + 16) end
+      return native.now() - began
+    end), 1 },
+    { "mem:read, 16 bytes", loop(function(n)
+      local began = native.now()
+      for i = 1, n do mem:read(i % 200, 16) end
+      return native.now() - began
+    end), 1, 1.5 },
+    { "empty method of a userdata", loop(function(n)
+      local began = native.now()
+      for i = 1, n do object:nothing("i32", i) end
+      return native.now() - began
+    end), 3 },
+    { 'mem:load("i32", at)', loop(function(n)
+      local began = native.now()
+      for i = 1, n do mem:load("i32", i) end
+      return native.now() - began
+    end), 3, 1.3 },
+    { "yield and resume", { yield_loop(plain_yields) }, 5 },
+    { "yield and resume through a guest", { yield_loop(guest.exports.yields) }, 5, 2.0 },
+  }
+end
+
+function groups.lua()
+  print_calls("Lua's side", lua_rows(), 20000)
+  local page_size = tonumber(capture "getconf PAGESIZE")
+  for _, kind in ipairs { "plain", "guest" } do
+    local pages = capture(lua_command("tests/bench/suspended.lua") .. " " .. kind)
+    print(("suspended coroutine, %-13s %9.0f bytes%s"):format(kind,
+      tonumber(pages) * page_size, kind == "guest" and " (bar 24576)" or ""))
   end
 end
 
@@ -424,7 +505,7 @@ for _, word in ipairs(arg) do
     os.exit(2)
   end
 end
-if #wanted == 0 then wanted = { "calls", "kernels", "load", "memory", "shootout" } end
+if #wanted == 0 then wanted = { "calls", "lua", "kernels", "load", "memory", "shootout" } end
 prepare()
 print_machine()
 for _, name in ipairs(wanted) do

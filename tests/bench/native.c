@@ -42,11 +42,29 @@ static int bench_call(lua_State *L) {
   return 2;
 }
 
+static int bench_nothing(lua_State *L) {
+  (void)L;
+  return 0;
+}
+
+/* object() -> a userdata whose method `nothing` does nothing */
+static int bench_object(lua_State *L) {
+  lua_newuserdata(L, 8);
+  lua_newtable(L);
+  lua_newtable(L);
+  lua_pushcfunction(L, bench_nothing);
+  lua_setfield(L, -2, "nothing");
+  lua_setfield(L, -2, "__index");
+  lua_setmetatable(L, -2);
+  return 1;
+}
+
 int luaopen_bench_native(lua_State *L) {
   static const struct {
     const char *name;
     lua_CFunction function;
-  } functions[] = {{"now", bench_now}, {"add", bench_add}, {"call", bench_call}};
+  } functions[] = {{"now", bench_now}, {"add", bench_add}, {"call", bench_call},
+                   {"object", bench_object}};
   lua_newtable(L);
   for (unsigned i = 0; i < sizeof functions / sizeof functions[0]; i++) {
     lua_pushcfunction(L, functions[i].function);
