@@ -263,10 +263,15 @@ static void join(Shaper *s) {
     if (BLOCK_OF(ir, s->post[i])->effects.n == 0) continue;
     while (join_next(s, s->post[i], joined)) continue;
   }
-  for (uint32_t i = 0; s->has_joined && i < s->n_post; i++) {
+  if (!s->has_joined) return;
+  uint32_t n_left = 0;
+  for (uint32_t i = 0; i < s->n_post; i++) {
     BlockInfo *info = BLOCK_OF(ir, s->post[i]);
+    if (info->effects.n == 0) continue;
+    s->post[n_left++] = s->post[i];
     for (uint32_t p = 0; p < info->n_preds; p++) info->preds[p] = joined[info->preds[p]];
   }
+  s->n_post = n_left; /* the numbers have gaps now, but the same order */
 }
 
 /* New blocks on edges */
@@ -637,7 +642,6 @@ void cfg_run(Ir *ir) {
   thread(&s);
   join(&s);
   ir_follow_operands(ir);
-  walk(&s);
   find_cold(ir, s.post, s.n_post);
   shape(&s);
   walk(&s);

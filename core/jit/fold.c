@@ -52,7 +52,7 @@ static inline bool same_node(const Node *x, const Node *y) {
 
 void fold_init(Ir *ir, uint32_t n) {
   ir->room_shared = 64;
-  while (ir->room_shared < n + n / 2) ir->room_shared *= 2;
+  while (ir->room_shared < 2 * n) ir->room_shared *= 2;
   ir->shared = ARENA_ARRAY(ir->arena, Ref, ir->room_shared);
 }
 
@@ -82,7 +82,7 @@ static Ref share(Ir *ir, const Node *node) {
   Ref ref = ir_node(ir, node->op, node->type);
   ir->nodes[ref] = *node;
   *slot = ref;
-  if (UNLIKELY(++ir->n_shared > ir->room_shared - ir->room_shared / 4)) grow_table(ir);
+  if (UNLIKELY(++ir->n_shared > ir->room_shared / 2)) grow_table(ir);
   return ref;
 }
 
