@@ -464,7 +464,7 @@ t.test("bad plugins fail alone", function()
     (func $deep (export "deep") (call $deep))
     (func (export "eat") (result i32) (loop $l
       (br_if $l (i32.ge_s (memory.grow (i32.const 1)) (i32.const 0)))) (memory.size)))]]),
-    { limits = { timeout = 0.02, memory = 20 * 65536 } }))
+    { limits = { timeout = 0.1, memory = 20 * 65536, stack = 65536 } }))
   for _ = 1, 3 do
     t.traps("trap", "unreachable", bad.exports.trap)
     t.traps("limit", "timeout", bad.exports.spin)
