@@ -174,7 +174,7 @@ static Object *allocate(Store *store, const Type *type, uint64_t size, const Slo
   GcScope scope;
   if (!gc_open_scope(store, &scope, values, values != NULL ? n : 0)) return NULL;
   Object *object = gc_alloc(store, NULL, type, size);
-  gc_close_scope(store, &scope);
+  gc_close_scope(&scope);
   return object;
 }
 
@@ -273,7 +273,7 @@ rille_Slot rille_new_exception(rille_Store *handle, rille_Tag *thrown, const ril
   if (!adopt_values(store, &tag->type->comp, values)) return fail_heap(error);
   if (!gc_open_scope(store, &scope, values, n)) return fail_heap(error);
   Exception *exception = gc_new_exception(store, NULL, tag);
-  gc_close_scope(store, &scope);
+  gc_close_scope(&scope);
   if (exception == NULL) return fail_heap(error);
   if (n != 0) memcpy(exception->values, values, n * sizeof(Slot));
   return gc_ref(exception);

@@ -5,6 +5,7 @@
  * (copy-on-write) when the memory is large, stays where it is, and the system has images; else a
  * copy.
  */
+#include "../runtime/gc.h"
 #include "../runtime/limits.h"
 #include "../runtime/memory.h"
 #include "api.h"
@@ -20,6 +21,7 @@ typedef struct MemoryPart {
 typedef struct TablePart {
   uint64_t n;
   Slot *items;
+  GcScope scope; /* keeps what items refer to */
 } TablePart;
 
 struct rille_Snapshot {
@@ -29,6 +31,7 @@ struct rille_Snapshot {
   MemoryPart *memories;
   TablePart *tables;
   Slot (*globals)[2];
+  GcScope scope; /* keeps what globals refer to */
   bool *elem_dropped, *data_dropped;
 };
 
@@ -63,8 +66,10 @@ static bool save_table(rille_Snapshot *snapshot, TablePart *part, const Table *t
   part->n = table->n;
   part->items = take(snapshot, (size_t)part->n, sizeof *part->items);
   if (part->n == 0) return true;
-  if (part->items != NULL) memcpy(part->items, table->items, (size_t)part->n * sizeof(Slot));
-  return part->items != NULL;
+  if (part->items == NULL) return false;
+  memcpy(part->items, table->items, (size_t)part->n * sizeof(Slot));
+  return !type_is_traced(table->type.type) ||
+         gc_open_scope(table->store, &part->scope, part->items, part->n);
 }
 
 static bool make_parts(rille_Snapshot *snapshot, const Module *module) {
@@ -92,6 +97,18 @@ static void copy_flags(bool *to, const bool *from, uint32_t n) {
   if (n != 0) memcpy(to, from, n * sizeof *to);
 }
 
+/* Their words are looked at as what they may be: numbers among them do no harm. */
+static bool hold_globals(rille_Snapshot *snapshot, const Instance *instance) {
+  const Module *module = instance->module;
+  bool has_refs = false;
+  for (uint32_t i = 0; i < snapshot->n_globals; i++) {
+    const Global *global = instance->global_objects[module->n_imported_globals + i];
+    has_refs |= type_is_traced(global->type.type);
+  }
+  return !has_refs || gc_open_scope(instance->store, &snapshot->scope, snapshot->globals[0],
+                                    2 * (uint64_t)snapshot->n_globals);
+}
+
 static bool save(rille_Snapshot *snapshot, const Instance *instance) {
   const Module *module = instance->module;
   if (!make_parts(snapshot, module)) return false;
@@ -107,6 +124,7 @@ static bool save(rille_Snapshot *snapshot, const Instance *instance) {
     const Slot *cell = instance->globals[module->n_imported_globals + i];
     memcpy(snapshot->globals[i], cell, sizeof snapshot->globals[i]);
   }
+  if (!hold_globals(snapshot, instance)) return false;
   copy_flags(snapshot->elem_dropped, instance->elem_dropped, snapshot->n_elems);
   copy_flags(snapshot->data_dropped, instance->data_dropped, snapshot->n_datas);
   return true;
@@ -134,8 +152,10 @@ void rille_free_snapshot(rille_Snapshot *snapshot) {
     give(snapshot, snapshot->memories[i].bytes, (size_t)snapshot->memories[i].size);
   }
   for (uint32_t i = 0; snapshot->tables != NULL && i < snapshot->n_tables; i++) {
+    gc_close_scope(&snapshot->tables[i].scope);
     give(snapshot, snapshot->tables[i].items, (size_t)snapshot->tables[i].n * sizeof(Slot));
   }
+  gc_close_scope(&snapshot->scope);
   give(snapshot, snapshot->memories, snapshot->n_memories * sizeof *snapshot->memories);
   give(snapshot, snapshot->tables, snapshot->n_tables * sizeof *snapshot->tables);
   give(snapshot, snapshot->globals, snapshot->n_globals * sizeof *snapshot->globals);

@@ -83,7 +83,7 @@ static Object *allocate(Machine *machine, const Type *type, uint64_t size) {
   Object *object = NULL;
   if (gc_open_scope(instance->store, &scope, machine->stack, machine->n)) {
     object = gc_alloc(instance->store, instance, type, size);
-    gc_close_scope(instance->store, &scope);
+    gc_close_scope(&scope);
   }
   if (object == NULL) fail_heap(machine);
   return object;

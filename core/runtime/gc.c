@@ -16,6 +16,12 @@ _Static_assert(sizeof(Block) < GC_BLOCK / 8, "a block is mostly objects");
 
 enum { CHUNK_BLOCKS_MIN = 4, CHUNK_BLOCKS_MAX = 64, MAP_ROOM_MIN = 16 };
 
+#if defined(RILLE_HARD)
+enum { COLLECTS_ALWAYS = true };
+#else
+enum { COLLECTS_ALWAYS = false };
+#endif
+
 Space gc_no_space;
 
 /* The map from addresses to blocks */
@@ -421,7 +427,7 @@ static Object *collect_and_alloc(const Request *request, RunStatus *status) {
   Store *store = store_of(request->store);
   Heap *heap = store->heap;
   if (heap == NULL) return NULL;
-  bool was_time = is_time(heap) || request->size > GC_SMALL_MAX;
+  bool was_time = COLLECTS_ALWAYS || is_time(heap) || request->size > GC_SMALL_MAX;
   size_t before = heap->live + heap->allocated;
   heap_collect(heap, store);
   bool is_full = !was_time && before < heap->live + heap->live / 32;
@@ -431,11 +437,8 @@ static Object *collect_and_alloc(const Request *request, RunStatus *status) {
 
 static Object *alloc(const Request *request, const Type *type, RunStatus *status) {
   Object *object = NULL;
-#if defined(RILLE_HARD)
-  (void)heap_of(store_of(request->store));
-#else
-  object = try_alloc(request, false);
-#endif
+  if (COLLECTS_ALWAYS) (void)heap_of(store_of(request->store));
+  if (!COLLECTS_ALWAYS) object = try_alloc(request, false);
   if (object == NULL) object = collect_and_alloc(request, status);
   if (object != NULL) object->type = type;
   return object;
@@ -552,16 +555,27 @@ void gc_drop(Root *root) {
   store_release(store);
 }
 
-bool gc_open_scope(Store *store, GcScope *scope, const Slot *slots, uint32_t n) {
+static void link_scope(Heap *heap, GcScope *scope) {
+  scope->next = heap->scopes;
+  scope->link = &heap->scopes;
+  if (scope->next != NULL) scope->next->link = &scope->next;
+  heap->scopes = scope;
+}
+
+bool gc_open_scope(Store *store, GcScope *scope, const Slot *slots, uint64_t n) {
   Heap *heap = heap_of(store_of(store));
   if (heap == NULL) return false;
-  *scope = (GcScope){.outer = heap->scope, .slots = slots, .n = n};
-  heap->scope = scope;
+  scope->slots = slots;
+  scope->n = n;
+  link_scope(heap, scope);
   return true;
 }
 
-void gc_close_scope(Store *store, GcScope *scope) {
-  store_of(store)->heap->scope = scope->outer;
+void gc_close_scope(GcScope *scope) {
+  if (scope->link == NULL) return;
+  *scope->link = scope->next;
+  if (scope->next != NULL) scope->next->link = scope->link;
+  scope->link = NULL;
 }
 
 Store *gc_store_of(Slot ref) {
@@ -607,10 +621,10 @@ static void merge_roots(Heap *to, Heap *from) {
 }
 
 static void merge_scopes(Heap *to, Heap *from) {
-  GcScope **last = &from->scope;
-  while (*last != NULL) last = &(*last)->outer;
-  *last = to->scope;
-  to->scope = from->scope;
+  for (GcScope *scope = from->scopes, *next; scope != NULL; scope = next) {
+    next = scope->next;
+    link_scope(to, scope);
+  }
 }
 
 static void merge_map(UnitMap *to, const UnitMap *from) {
@@ -683,6 +697,7 @@ static void release_everything(Store *store) {
   store->host_values = NULL;
   release_all(store);
   for (Exception *it = store->heap->exceptions; it != NULL; it = it->next) tag_release(it->tag);
+  for (GcScope *it = store->heap->scopes; it != NULL; it = it->next) it->link = NULL;
   release_types(&store->heap->types);
 }
 

@@ -120,15 +120,16 @@ struct Root {
 Root *gc_hold(Store *store, Slot ref); /* NULL when there is no memory */
 void gc_drop(Root *root);
 
-/* Slots of C that are looked at while the scope is open. Scopes nest. */
+/* Slots of C that are looked at while the scope is open; they need not hold references only. The
+ * scope itself stays where it is. False when there is no memory. */
 typedef struct GcScope GcScope;
 struct GcScope {
-  GcScope *outer;
+  GcScope *next, **link; /* of the heap's; no link: closed, or the store has ended */
   const Slot *slots;
-  uint32_t n;
+  uint64_t n;
 };
-bool gc_open_scope(Store *store, GcScope *scope, const Slot *slots, uint32_t n);
-void gc_close_scope(Store *store, GcScope *scope);
+bool gc_open_scope(Store *store, GcScope *scope, const Slot *slots, uint64_t n);
+void gc_close_scope(GcScope *scope);
 
 /* The store that an object, not an i31, belongs to. */
 Store *gc_store_of(Slot ref);

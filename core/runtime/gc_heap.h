@@ -58,11 +58,11 @@ struct Heap {
   Chunk *chunks;
   UnitMap map;
   size_t n_blocks, n_free_blocks, large_bytes;
-  size_t allocated;      /* since the last collection */
-  size_t step;           /* when that is reached, it is time for the next */
-  size_t live;           /* bytes of objects marked by the last one */
-  Root roots;            /* a ring */
-  GcScope *scope;        /* the innermost */
+  size_t allocated; /* since the last collection */
+  size_t step;      /* when that is reached, it is time for the next */
+  size_t live;      /* bytes of objects marked by the last one */
+  Root roots;       /* a ring */
+  GcScope *scopes;
   HostValue *released;   /* dead, their hook is not called yet */
   Exception *exceptions; /* those that hold their tag */
   UnitMap types;         /* a set: those that objects of the host hold, by address */

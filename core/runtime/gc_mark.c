@@ -194,7 +194,7 @@ mark_words(Heap *heap, Alloc *alloc, const void *from, const void *end) {
 }
 
 static void mark_scopes(Heap *heap, Alloc *alloc) {
-  for (const GcScope *scope = heap->scope; scope != NULL; scope = scope->outer) {
+  for (const GcScope *scope = heap->scopes; scope != NULL; scope = scope->next) {
     mark_words(heap, alloc, scope->slots, scope->slots + scope->n);
   }
 }

@@ -317,6 +317,28 @@ static void test_values_of_the_host(void **state) {
   assert_int_equal(world.n_released, 10000);
 }
 
+/* What only a snapshot refers to comes back with it. */
+static void test_snapshots_hold(void **state) {
+  (void)state;
+  set_held(2, rille_new_extern(world.store, 5));
+  rille_Snapshot *snapshot = rille_new_snapshot(world.instance, NULL);
+  assert_non_null(snapshot);
+  set_held(2, 0);
+  rille_collect(world.store);
+  assert_int_equal(world.n_released, 0);
+  assert_true(rille_reset_instance(world.instance, snapshot, NULL));
+  rille_free_snapshot(snapshot);
+  rille_collect(world.store);
+  assert_int_equal(world.n_released, 0);
+  rille_Extern table;
+  rille_Slot ref;
+  uint64_t payload;
+  assert_true(rille_find_export(world.instance, "held", &table));
+  assert_true(rille_get_element(table.table, 2, &ref));
+  assert_true(rille_extern_payload(ref, &payload));
+  assert_int_equal(payload, 5);
+}
+
 static void test_small_integers(void **state) {
   (void)state;
   static const int32_t values[] = {0, 1, -1, (1 << 30) - 1, -(1 << 30)};
@@ -341,6 +363,7 @@ int main(void) {
       TEST(test_uncaught),
       TEST(test_values_of_the_host),
       TEST(test_small_integers),
+      TEST(test_snapshots_hold),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
