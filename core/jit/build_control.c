@@ -416,9 +416,8 @@ static void br_on_non_null(Builder *b, uint32_t depth) {
 }
 
 static void br_on_cast(Builder *b, const Instr *instr) {
-  Ref is_of_type = build_ref_test(b, b->stack.items[b->stack.n - 1], instr->type2);
-  bool wants = instr->op == OP_BR_ON_CAST;
-  build_jump_if(b, wants ? is_of_type : fold_unary(b->ir, OP_I32_EQZ, is_of_type), instr->index);
+  build_cast_branch(b, b->stack.items[b->stack.n - 1], instr->type2, instr->op == OP_BR_ON_CAST,
+                    instr->index);
 }
 
 bool build_control(Builder *b, const Instr *instr) {

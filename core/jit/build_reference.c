@@ -195,18 +195,66 @@ static void array_init(Builder *b, unsigned helper, uint32_t segment) {
   build_helper(b, helper, (Ref[]){array, at, fold_i32(b->ir, segment), from, n});
 }
 
-/* Casts */
+/* Casts. To a type of the module they are a few compares: with the type itself, then with the
+ * supertype of the object's type at the wanted one's depth. */
 
-Ref build_ref_test(Builder *b, Ref ref, ValType type) {
+static bool is_defined_type(const Builder *b, ValType type) {
+  return type_is_indexed(type) && b->module->types[type_heap(type)].comp.kind != COMP_CONT;
+}
+
+/* Goes on where the condition does not hold. */
+static void leave_if(Builder *b, Ref condition, Block to) {
+  Block next = ir_block(b->ir);
+  build_branch(b, condition, to, next);
+  b->now = next;
+}
+
+/* The address of a canonical type. */
+static Ref type_object(Builder *b, uint32_t index) {
+  return fold_value(b->ir, IR_TYPE_OBJECT, KIND_I64, 0, 0, index);
+}
+
+static void test_supertype(Builder *b, Ref found, uint32_t index, Block yes, Block no) {
+  Ir *ir = b->ir;
+  uint32_t depth = type_of_id(b->module->type_ids[index])->depth;
+  Ref own_depth = build_field(b, KIND_I32, found, offsetof(Type, depth), FIELD_32, ALIAS_FIXED);
+  leave_if(b, fold_binary(ir, OP_I32_LE_U, own_depth, fold_i32(ir, depth)), no);
+  Ref display = build_field(b, KIND_I64, found, offsetof(Type, display), FIELD_64, ALIAS_FIXED);
+  Ref above = build_field(b, KIND_I64, display, depth * sizeof(Type *), FIELD_64, ALIAS_FIXED);
+  build_branch(b, fold_binary(ir, OP_I64_EQ, above, type_object(b, index)), yes, no);
+}
+
+/* Ends the block: to `yes` when the reference is of the type, which is_defined_type, else to `no`.
+ * Objects that hold a value of the host have no type. */
+static void test_type(Builder *b, Ref ref, ValType type, Block yes, Block no) {
+  Ir *ir = b->ir;
+  uint32_t index = type_heap(type);
+  const SubType *wanted = &b->module->types[index];
+  bool is_func = wanted->comp.kind == COMP_FUNC;
+  leave_if(b, fold_unary(ir, OP_I64_EQZ, ref), type_is_nullable(type) ? yes : no);
+  if (!is_func) leave_if(b, is_small_int(b, ref), no);
+  Ref found = build_field(b, KIND_I64, ref, is_func ? offsetof(Func, type) : offsetof(Object, type),
+                          FIELD_64, ALIAS_FIXED);
+  Ref is_same = fold_binary(ir, OP_I64_EQ, found, type_object(b, index));
+  if (wanted->is_final) {
+    build_branch(b, is_same, yes, no);
+    return;
+  }
+  leave_if(b, is_same, yes);
+  if (!is_func) leave_if(b, fold_unary(ir, OP_I64_EQZ, found), no);
+  test_supertype(b, found, index, yes, no);
+}
+
+/* Tests of all other types. */
+static Ref test_abstract(Builder *b, Ref ref, ValType type) {
   Ir *ir = b->ir;
   Ref is_null = fold_unary(ir, OP_I64_EQZ, ref);
-  Ref is_set = fold_unary(ir, OP_I32_EQZ, is_null);
   bool is_nullable = type_is_nullable(type);
   switch (type_heap(type)) {
     case HEAP_FUNC:
     case HEAP_EXTERN:
     case HEAP_ANY:
-    case HEAP_EXN: return is_nullable ? fold_i32(ir, 1) : is_set;
+    case HEAP_EXN: return is_nullable ? fold_i32(ir, 1) : fold_unary(ir, OP_I32_EQZ, is_null);
     case HEAP_NONE:
     case HEAP_NOFUNC:
     case HEAP_NOEXTERN:
@@ -219,6 +267,38 @@ Ref build_ref_test(Builder *b, Ref ref, ValType type) {
   }
 }
 
+Ref build_ref_test(Builder *b, Ref ref, ValType type) {
+  if (!is_defined_type(b, type)) return test_abstract(b, ref, type);
+  Ir *ir = b->ir;
+  Block yes = ir_block(ir), no = ir_block(ir), next = ir_block(ir);
+  test_type(b, ref, type, yes, no);
+  b->now = yes;
+  build_goto(b, next);
+  b->now = no;
+  build_goto(b, next);
+  b->now = next;
+  Ref one = fold_i32(ir, 1), zero = fold_i32(ir, 0), phi = ir_node(ir, IR_PHI, KIND_I32);
+  Node *node = NODE(ir, phi);
+  node->block = next;
+  node->n_args = 2;
+  node->args = arena_copy(b->arena, (Ref[]){one, zero}, 2 * sizeof(Ref));
+  VEC_PUSH(b->arena, &BLOCK_OF(ir, next)->phis, phi);
+  return phi;
+}
+
+void build_cast_branch(Builder *b, Ref ref, ValType type, bool wants, uint32_t depth) {
+  if (!is_defined_type(b, type)) {
+    Ref is_of_type = test_abstract(b, ref, type);
+    build_jump_if(b, wants ? is_of_type : fold_unary(b->ir, OP_I32_EQZ, is_of_type), depth);
+    return;
+  }
+  Block yes = ir_block(b->ir), no = ir_block(b->ir);
+  test_type(b, ref, type, yes, no);
+  b->now = wants ? yes : no;
+  build_jump(b, depth);
+  b->now = wants ? no : yes;
+}
+
 static ValType cast_type(const Instr *instr) {
   bool is_nullable = instr->op == OP_REF_TEST_NULL || instr->op == OP_REF_CAST_NULL;
   return is_nullable ? instr->type | TYPE_NULLABLE : instr->type & ~TYPE_NULLABLE;
@@ -226,8 +306,17 @@ static ValType cast_type(const Instr *instr) {
 
 static void ref_cast(Builder *b, const Instr *instr) {
   Ref ref = b->stack.items[b->stack.n - 1];
-  Ref is_of_type = build_ref_test(b, ref, cast_type(instr));
-  build_trap_if(b, fold_unary(b->ir, OP_I32_EQZ, is_of_type), TRAP_CAST_FAILURE);
+  ValType type = cast_type(instr);
+  if (!is_defined_type(b, type)) {
+    Ref is_of_type = test_abstract(b, ref, type);
+    build_trap_if(b, fold_unary(b->ir, OP_I32_EQZ, is_of_type), TRAP_CAST_FAILURE);
+    return;
+  }
+  Block yes = ir_block(b->ir), no = ir_block(b->ir);
+  test_type(b, ref, type, yes, no);
+  b->now = no;
+  build_node(b, IR_TRAP, KIND_BOTTOM)->imm = TRAP_CAST_FAILURE;
+  b->now = yes;
 }
 
 static bool array_op(Builder *b, const Instr *instr) {

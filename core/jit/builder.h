@@ -151,12 +151,14 @@ void build_trap_if(Builder *b, Ref condition, Trap trap);
 Ref build_helper(Builder *b, unsigned helper, const Ref *args);
 
 /* Groups of instructions. */
-void build_block_cost(Builder *b, Op op);               /* fuel, before the instruction */
-bool build_control(Builder *b, const Instr *instr);     /* false: none of its own */
-bool build_exception(Builder *b, const Instr *instr);   /* the same */
-void build_op(Builder *b, const Instr *instr);          /* all but control */
-bool build_reference(Builder *b, const Instr *instr);   /* references and the heap */
-Ref build_ref_test(Builder *b, Ref ref, ValType type);  /* i32; `type` is the module's */
+void build_block_cost(Builder *b, Op op);              /* fuel, before the instruction */
+bool build_control(Builder *b, const Instr *instr);    /* false: none of its own */
+bool build_exception(Builder *b, const Instr *instr);  /* the same */
+void build_op(Builder *b, const Instr *instr);         /* all but control */
+bool build_reference(Builder *b, const Instr *instr);  /* references and the heap */
+Ref build_ref_test(Builder *b, Ref ref, ValType type); /* i32; `type` is the module's */
+/* Jumps to the label when the reference is of the type, or (not `wants`) when it is not. */
+void build_cast_branch(Builder *b, Ref ref, ValType type, bool wants, uint32_t depth);
 void build_bulk_fuel(Builder *b, Ref n, unsigned log2); /* n: i64 or i32 */
 
 /* Control, for the others of build_*.c */
