@@ -1,6 +1,6 @@
 -- The sightglass programs: lua sightglass.lua FOLDER [PATTERN]. Each runs in its own folder, which
 -- it sees as "."; what it writes is compared byte for byte. Those of which nothing is expected are
--- left out.
+-- left out. RILLE_ENGINE names the engine.
 
 local wasm = require "wasm"
 local wasi = require "wasm.wasi"
@@ -20,7 +20,7 @@ local function expected(path, stream)
 end
 
 local function run(path)
-  local status, context = wasi.run(assert(wasm.loadfile(path)), {
+  local status, context = wasi.run(assert(wasm.loadfile(path, { engine = os.getenv "RILLE_ENGINE" })), {
     dirs = { ["."] = path:match "^(.*)/" },
     stdout = "capture",
     stderr = "capture",

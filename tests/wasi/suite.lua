@@ -1,7 +1,8 @@
 -- The official test suite of WASI preview 1: lua suite.lua FOLDER [PATTERN]. Each case is a program
 -- and a line in CASES.tsv. Programs get a fresh copy of their files as "/".
 --
--- RILLE_WALK=1 resolves paths by the engine's own walk, RILLE_TRACE=1 logs the calls.
+-- RILLE_WALK=1 resolves paths by the engine's own walk, RILLE_TRACE=1 logs the calls, RILLE_ENGINE
+-- names the engine.
 
 local wasm = require "wasm"
 local wasi = require "wasm.wasi"
@@ -68,12 +69,17 @@ local function trace(line)
   io.stderr:write(line, "\n")
 end
 
+local function load_program(name)
+  local options = { engine = os.getenv "RILLE_ENGINE" }
+  return assert(wasm.loadfile(folder .. "/" .. name .. ".wasm", options))
+end
+
 local function run_case(fields)
   local name, root = fields[1], fields[4]
   local args = read_json(fields[2])
   table.insert(args, 1, name:match "[^/]*$" .. ".wasm")
   local copy = root ~= "-" and copy_files(name, root)
-  local status, context = wasi.run(assert(wasm.loadfile(folder .. "/" .. name .. ".wasm")), {
+  local status, context = wasi.run(load_program(name), {
     args = args,
     env = read_json(fields[3]),
     dirs = copy and { ["/"] = copy } or nil,
