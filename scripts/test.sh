@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.." || exit 1
 
 # The groups run in two lanes, side by side, once the build is there.
 lane_one="unit spec ir corpus text lua wasi module command valgrind"
-lane_two="asan hard clang aarch64 style"
+lane_two="asan hard clang compiler aarch64 style"
 shared=${RILLE_SHARED:-../shared}
 spec_repository=https://github.com/WebAssembly/spec
 spec_commit=285a9032950cbad6a9f84de11183008e286092a2
@@ -129,7 +129,7 @@ run_wast() {
   scripts=$(find "$@" -name '*.wast' | sort)
   [ -n "$scripts" ] || { echo "no script below $*: 0 passed, 0 failed" && return; }
   # shellcheck disable=SC2086 # several words
-  ${wast_runner:-} "$build/tests/${wast:-wast}" $scripts
+  ${wast_runner:-} "$build/tests/${wast:-wast}" ${wast_options:-} $scripts
 }
 
 run_real_corpus() {
@@ -362,6 +362,22 @@ group_clang() {
   fi
   check "build clang" configure_and_build clang
   suite "clang: unit tests" run_unit_tests build/clang
+}
+
+group_compiler() {
+  if [ "$(uname -m)" != x86_64 ]; then
+    skip "compiler" "it makes code for x86-64 only"
+    return
+  fi
+  check "build compiler" configure_and_build compiler wast
+  if find_spec_tests; then
+    wast_options=--engine=compiler
+    for part in core legacy; do
+      [ -d "$spec_dir/$part" ] &&
+        suite "compiler: spec $part" run_wast build/compiler "$spec_dir/$part"
+    done
+    wast_options=
+  fi
 }
 
 group_valgrind() {
