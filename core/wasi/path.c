@@ -207,8 +207,7 @@ Result wasi_path_unlink_file(Call *call) {
     sandbox_leave(&place);
     return result;
   }
-  result = leave_with(&place, unlinkat(place.dir, place.name, 0));
-  return result;
+  return leave_with(&place, unlinkat(place.dir, place.name, 0));
 }
 
 /* A name with a slash behind it can only become a directory. */
