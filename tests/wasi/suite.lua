@@ -79,7 +79,7 @@ local function run_case(fields)
   local args = read_json(fields[2])
   table.insert(args, 1, name:match "[^/]*$" .. ".wasm")
   local copy = root ~= "-" and copy_files(name, root)
-  local status, context = wasi.run(load_program(name), {
+  local ok, status, context = pcall(wasi.run, load_program(name), {
     args = args,
     env = read_json(fields[3]),
     dirs = copy and { ["/"] = copy } or nil,
@@ -90,6 +90,7 @@ local function run_case(fields)
     trace = os.getenv "RILLE_TRACE" == "1" and trace or nil,
   })
   if copy then os.execute("rm -rf " .. quote(copy)) end
+  if not ok then return false, tostring(status) end
   if not status then return false, tostring(context) end
   if status ~= tonumber(fields[5]) then
     return false, ("status %d, wanted %s: %s"):format(status, fields[5], context:errors())
