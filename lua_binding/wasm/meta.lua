@@ -72,8 +72,27 @@ function Module:stats() end
 ---@return string
 function Module:serialize() end
 ---@param name_or_index string|integer
----@return function constructor of a struct or array type
-function Module:type(name_or_index) end
+---@param instance? wasm.Instance with which its objects live
+---@return wasm.ObjectType
+function Module:type(name_or_index, instance) end
+
+---The constructor of a structure or array type. It can be called itself.
+---@class wasm.ObjectType
+---@field new fun(...): wasm.Struct|wasm.Array
+---A structure of a guest: fields from 0, and by name.
+---@class wasm.Struct
+---@field [integer|string] any
+local Struct = {}
+---@param field integer|string
+---@return integer signed, of a packed integer
+function Struct:get_s(field) end
+---An array of a guest: elements from 0.
+---@class wasm.Array
+---@field [integer] any
+local Array = {}
+---@param index integer
+---@return integer signed, of a packed integer
+function Array:get_s(index) end
 
 ---@class wasm.Snapshot
 
