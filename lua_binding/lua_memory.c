@@ -21,8 +21,21 @@ uint8_t *wasm_memory_range(lua_State *L, const Item *memory, uint64_t at, uint64
   return bytes + at;
 }
 
+/* A small integer, as nearly all addresses and counts are. */
+static FORCE_INLINE bool is_small_integer(lua_State *L, int arg, uint64_t *x) {
+#if HAS_INTEGERS
+  if (LIKELY(lua_isinteger(L, arg))) {
+    *x = (uint64_t)lua_tointegerx(L, arg, NULL);
+    return (int64_t)*x >= 0;
+  }
+#endif
+  (void)L, (void)arg, (void)x;
+  return false;
+}
+
 uint64_t wasm_check_address(lua_State *L, int arg, const Item *memory, const char *function) {
   rille_Slot at = 0;
+  if (is_small_integer(L, arg, &at)) return at;
   if (UNLIKELY(lua_type(L, arg) == LUA_TSTRING || !wasm_read_i64(L, arg, &at))) {
     lua_settop(L, arg);
     wasm_error_misuse(
@@ -39,6 +52,7 @@ uint64_t wasm_check_address(lua_State *L, int arg, const Item *memory, const cha
 
 uint64_t wasm_check_count(lua_State *L, int arg, const char *function) {
   uint64_t n = 0;
+  if (is_small_integer(L, arg, &n)) return n;
   if (UNLIKELY(!wasm_read_count(L, arg, INT64_MAX, &n))) {
     lua_settop(L, arg);
     wasm_error_misuse(
@@ -52,9 +66,6 @@ uint64_t wasm_check_count(lua_State *L, int arg, const char *function) {
 
 static const char *const access_names[N_ACCESSES + 1] = {"i8",  "u8",  "i16", "u16",  "i32", "u32",
                                                          "i64", "f32", "f64", "v128", NULL};
-/* What the names begin with: one comparison each. */
-static const char access_words[N_ACCESSES][4] = {"i8",  "u8",  "i16", "u16", "i32",
-                                                 "u32", "i64", "f32", "f64", "v128"};
 static const uint8_t access_sizes[N_ACCESSES] = {1, 1, 2, 2, 4, 4, 8, 4, 8, 16};
 
 size_t wasm_access_size(Access access) {
@@ -66,14 +77,11 @@ Access wasm_check_access(lua_State *L, int arg, const char *function) {
     wasm_error_misuse(L, arg - 1, function, "type as a string expected, got %s",
                       luaL_typename(L, arg));
   }
-  size_t size;
-  const char *name = lua_tolstring(L, arg, &size);
-  char word[4] = {0};
-  memcpy(word, name, size < sizeof word ? size : sizeof word);
+  const char *name = lua_tostring(L, arg);
   for (int i = 0; i < N_ACCESSES; i++) {
-    if (memcmp(word, access_words[i], 4) == 0 && strcmp(name, access_names[i]) == 0) {
-      return (Access)i;
-    }
+    const char *known = access_names[i]; /* no two of them begin with the same two characters */
+    if (name[0] != known[0] || name[1] != known[1]) continue;
+    if (LIKELY(strcmp(name + 2, known + 2) == 0)) return (Access)i;
   }
   wasm_error_misuse(L, arg - 1, function, "unknown type '%s' (did you mean '%s'?)", name,
                     wasm_nearest(name, access_names));
@@ -81,18 +89,20 @@ Access wasm_check_access(lua_State *L, int arg, const char *function) {
 }
 
 void wasm_push_access(lua_State *L, Access access, const uint8_t *from) {
+  int8_t i8;
+  int16_t i16;
+  int32_t i32;
   uint64_t x = 0;
-  if (access != V128) memcpy(&x, from, access_sizes[access]);
   switch (access) {
-    case I8: lua_pushinteger(L, (int8_t)x); break;
-    case I16: lua_pushinteger(L, (int16_t)x); break;
-    case I32: lua_pushinteger(L, (int32_t)x); break;
-    case U8:
-    case U16:
-    case U32: lua_pushinteger(L, (lua_Integer)x); break;
-    case I64: wasm_push_i64(L, (int64_t)x, false); break;
-    case F32: wasm_push_f32(L, x); break;
-    case F64: wasm_push_f64(L, x); break;
+    case I8: memcpy(&i8, from, 1), lua_pushinteger(L, i8); break;
+    case U8: lua_pushinteger(L, *from); break;
+    case I16: memcpy(&i16, from, 2), lua_pushinteger(L, i16); break;
+    case U16: memcpy(&x, from, 2), lua_pushinteger(L, (lua_Integer)x); break;
+    case I32: memcpy(&i32, from, 4), lua_pushinteger(L, i32); break;
+    case U32: memcpy(&x, from, 4), lua_pushinteger(L, (lua_Integer)x); break;
+    case I64: memcpy(&x, from, 8), wasm_push_i64(L, (int64_t)x, false); break;
+    case F32: memcpy(&x, from, 4), wasm_push_f32(L, x); break;
+    case F64: memcpy(&x, from, 8), wasm_push_f64(L, x); break;
     default: lua_pushlstring(L, (const char *)from, 16); break;
   }
 }

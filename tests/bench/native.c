@@ -63,8 +63,8 @@ int luaopen_bench_native(lua_State *L) {
   static const struct {
     const char *name;
     lua_CFunction function;
-  } functions[] = {{"now", bench_now}, {"add", bench_add}, {"call", bench_call},
-                   {"object", bench_object}};
+  } functions[] = {
+      {"now", bench_now}, {"add", bench_add}, {"call", bench_call}, {"object", bench_object}};
   lua_newtable(L);
   for (unsigned i = 0; i < sizeof functions / sizeof functions[0]; i++) {
     lua_pushcfunction(L, functions[i].function);
