@@ -1,7 +1,8 @@
-/* differ.c - runs random modules by the interpreter and by the evaluator of the compiler's IR, and
- * compares results, traps, memory and globals, bit by bit, and the fuel used.
+/* differ.c - runs random modules by the interpreter and by the evaluator of the compiler's IR, or
+ * by the compiler itself, and compares results, traps, memory and globals, bit by bit, and the fuel
+ * used.
  *
- *   differ [--size=N] [--simd] [--memory64] [--keep=FILE] FIRST_SEED COUNT
+ *   differ [--compiler] [--size=N] [--simd] [--memory64] [--no-fuel] [--keep=FILE] FIRST_SEED COUNT
  *
  * --keep writes the module of the first seed to a file. The settings of eval.c apply. Each seed
  * runs in a process of its own, so that a crash costs one.
@@ -23,6 +24,7 @@ extern const EngineOps interp_engine, eval_engine;
 enum { FUEL = 100000000, ARGS_MAX = 8, ROUNDS = 3 };
 
 static GenerateOptions options = {.size = 60};
+static bool runs_compiler, has_fuel = true;
 
 typedef struct Side {
   rille_Module *module;
@@ -36,21 +38,30 @@ static uint64_t mix(uint64_t x) {
   return x ^ x >> 29;
 }
 
-static bool start(Side *side, rille_Engine *handle, const Buf *bytes, const EngineOps *ops) {
+static rille_Module *load(rille_Engine *handle, const Buf *bytes, const EngineOps *ops) {
+  if (ops == NULL) {
+    rille_LoadOptions load = {.engine = "compiler", .deterministic = true};
+    return rille_load(handle, bytes->at, bytes->size, &load, NULL);
+  }
   Engine *engine = (Engine *)(void *)handle;
   LoadOptions load = {.features = feature_defaults(), .is_deterministic = true};
   Error error;
   Module *module = module_load(&engine->alloc, bytes->at, bytes->size, &load, &error);
   if (!module) {
     printf("generated module: %s\n", error.message);
-    return false;
+    return NULL;
   }
   engine_adopt_module(engine, module, ops);
-  rille_Limits limits = {.fuel = FUEL, .has_fuel = true};
-  rille_Error *failure = NULL;
-  side->module = (rille_Module *)(void *)module;
+  return (rille_Module *)(void *)module;
+}
+
+/* ops NULL: the compiler. */
+static bool start(Side *side, rille_Engine *handle, const Buf *bytes, const EngineOps *ops) {
+  rille_Limits limits = {.fuel = FUEL, .has_fuel = has_fuel};
+  side->module = load(handle, bytes, ops);
+  if (side->module == NULL) return false;
   side->store = rille_new_store(handle);
-  side->instance = rille_instantiate(side->store, side->module, NULL, &limits, &failure);
+  side->instance = rille_instantiate(side->store, side->module, NULL, &limits, NULL);
   return side->instance != NULL;
 }
 
@@ -130,7 +141,7 @@ static bool compare(const Side *a, const Side *b, uint64_t seed) {
     uint64_t fuel_a = rille_instance_fuel(a->instance), fuel_b = rille_instance_fuel(b->instance);
     if (strcmp(left, right) == 0 && same_state && fuel_a == fuel_b) continue;
     printf("seed %" PRIu64 ": %s, round %u: interpreter \"%s\" fuel %" PRIu64
-           ", IR \"%s\" fuel %" PRIu64 "%s\n",
+           ", other \"%s\" fuel %" PRIu64 "%s\n",
            seed, name, round, left, fuel_a, right, fuel_b, same_state ? "" : ", other state");
     return false;
   }
@@ -156,8 +167,8 @@ static bool run_seed(uint64_t seed, const char *keep) {
     fwrite(bytes.at, 1, bytes.size, file);
     fclose(file);
   }
-  if (!start(&a, engine, &bytes, &interp_engine) || !start(&b, engine, &bytes, &eval_engine))
-    return false;
+  const EngineOps *other = runs_compiler ? NULL : &eval_engine;
+  if (!start(&a, engine, &bytes, &interp_engine) || !start(&b, engine, &bytes, other)) return false;
   bool ok = compare(&a, &b, seed);
   finish(&a);
   finish(&b);
@@ -200,6 +211,10 @@ int main(int argc, char **argv) {
   for (int i = 1; i < argc; i++) {
     if (strncmp(argv[i], "--size=", 7) == 0) {
       options.size = (uint32_t)atoi(argv[i] + 7);
+    } else if (strcmp(argv[i], "--compiler") == 0) {
+      runs_compiler = true;
+    } else if (strcmp(argv[i], "--no-fuel") == 0) {
+      has_fuel = false;
     } else if (strcmp(argv[i], "--simd") == 0) {
       options.has_simd = true;
     } else if (strcmp(argv[i], "--memory64") == 0) {
