@@ -71,7 +71,7 @@ const CodeRecord *code_find(const uint8_t *pc, CodeSpace **out) {
   return &space->records[low];
 }
 
-const CodeSite *code_site(const CodeRecord *record, const uint8_t *pc) {
+static const CodeSite *find_site(const CodeRecord *record, const uint8_t *pc, bool is_call) {
   uint32_t at = (uint32_t)(pc - record->start), low = 0, high = record->n_sites;
   while (low < high) {
     uint32_t middle = low + (high - low) / 2;
@@ -81,7 +81,18 @@ const CodeSite *code_site(const CodeRecord *record, const uint8_t *pc) {
       high = middle;
     }
   }
-  return low < record->n_sites && record->sites[low].at == at ? &record->sites[low] : NULL;
+  for (; low < record->n_sites && record->sites[low].at == at; low++) {
+    if ((record->sites[low].trap == TRAP_NONE) == is_call) return &record->sites[low];
+  }
+  return NULL;
+}
+
+const CodeSite *code_fault_site(const CodeRecord *record, const uint8_t *pc) {
+  return find_site(record, pc, false);
+}
+
+const CodeSite *code_call_site(const CodeRecord *record, const uint8_t *pc) {
+  return find_site(record, pc, true);
 }
 
 /* Pages */

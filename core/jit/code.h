@@ -62,7 +62,8 @@ bool code_place(CodeSpace *space, const CodePiece *pieces, uint32_t n);
 
 /* Of any module; NULL when pc is in no code. Async-signal-safe. */
 const CodeRecord *code_find(const uint8_t *pc, CodeSpace **space);
-/* The site at a fault or return address, or NULL. */
-const CodeSite *code_site(const CodeRecord *record, const uint8_t *pc);
+/* The fault that starts at pc, or the call that ends there; both may be. NULL: none. */
+const CodeSite *code_fault_site(const CodeRecord *record, const uint8_t *pc);
+const CodeSite *code_call_site(const CodeRecord *record, const uint8_t *pc);
 
 #endif

@@ -100,8 +100,8 @@ static bool frame_at(const Place *place, FrameInfo *out) {
   CodeSpace *space;
   const CodeRecord *record = code_find(place->pc - 1, &space);
   if (record == NULL || record->kind != RECORD_FUNC) return false;
-  const CodeSite *site = code_site(record, place->pc);
-  if (site == NULL) site = code_site(record, place->pc - 1);
+  const CodeSite *site = code_call_site(record, place->pc);
+  if (site == NULL) site = code_fault_site(record, place->pc - 1);
   *out = (FrameInfo){place->instance->module, record->index, site != NULL ? site->offset : 0};
   return true;
 }
@@ -137,7 +137,7 @@ _Noreturn static void throw_from(Instance *instance) {
     CodeSpace *space;
     const CodeRecord *record = code_find(place.pc - 1, &space);
     if (record == NULL || record->kind != RECORD_FUNC) continue;
-    const CodeSite *site = code_site(record, place.pc);
+    const CodeSite *site = code_call_site(record, place.pc);
     if (site == NULL || site->handler == 0) continue;
     act->frames = NULL;
     place.instance->act = act;
@@ -249,7 +249,7 @@ static bool has_type(const Func *func, const Type *type) {
 
 static void on_fault(const uint8_t *pc, Instance *instance, char *sp) {
   CodeSpace *space;
-  const CodeSite *site = code_site(code_find(pc, &space), pc);
+  const CodeSite *site = code_fault_site(code_find(pc, &space), pc);
   mark(instance, pc + 1, sp);
   leave_with_trap(instance, (Trap)site->trap);
 }
@@ -258,8 +258,7 @@ static bool handle_fault(OsFault *fault) {
   CodeSpace *space;
   const CodeRecord *record = code_find(fault->pc, &space);
   if (record == NULL || record->kind != RECORD_FUNC) return false;
-  const CodeSite *site = code_site(record, fault->pc);
-  if (site == NULL || site->trap == TRAP_NONE) return false;
+  if (code_fault_site(record, fault->pc) == NULL) return false;
   fault->argument = (uintptr_t)fault->pc;
   fault->pc = space->common + space->offsets.fault;
   return true;

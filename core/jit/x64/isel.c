@@ -74,6 +74,7 @@ void isel_add_address(Isel *s, Ins *ins, Address address) {
   ins->disp = address.disp;
   ins->scale = address.scale;
   ins->pool = address.pool;
+  ins->flags &= (uint16_t)~INS_COMMUTES; /* what follows the first use is no operand of its own */
   if (address.faults) ins->flags |= INS_FAULTS;
   if (address.at != 0) ins->at = address.at;
   if (address.base == BASE_VREG) isel_add_use(s, ins, address.base_reg);
@@ -341,6 +342,11 @@ VReg isel_sse(Isel *s, Enc row, VReg d, VReg a, Source b, unsigned imm8) {
   isel_add_source(s, ins, b);
   ins->imm = imm8;
   return d;
+}
+
+void isel_let_commute(Isel *s) {
+  Ins *ins = &s->group.items[s->group.n - 1];
+  if (ins->base == BASE_NO_ADDRESS) ins->flags |= INS_COMMUTES;
 }
 
 static void mov(Isel *s, unsigned size, VReg d, VReg from) {
@@ -871,7 +877,7 @@ static void float_binary(Isel *s, Ref ref, const Node *node, Enc row, unsigned s
     a = isel_value(s, node->a);
   }
   isel_sse(s, row, d, a, b, 0);
-  if (commutes) s->group.items[s->group.n - 1].flags |= INS_COMMUTES;
+  if (commutes) isel_let_commute(s);
 }
 
 static void float_self(Isel *s, Ref ref, const Node *node, Enc row, unsigned size, unsigned imm8) {

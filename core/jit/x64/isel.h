@@ -84,6 +84,7 @@ void isel_add_temp(Isel *s, Ins *ins, unsigned type);
 VReg isel_sse(Isel *s, Enc row, VReg d, VReg a, Source b, unsigned imm8); /* d 0: a new one */
 VReg isel_get(Isel *s, Enc row, unsigned size, VReg d, Source source, unsigned imm8);
 VReg isel_new(Isel *s, unsigned type);
+void isel_let_commute(Isel *s); /* the instruction just made, unless one operand is in memory */
 
 /* isel_simd.c: true when it lowered the node */
 bool isel_simd(Isel *s, Ref ref, const Node *node);

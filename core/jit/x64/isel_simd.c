@@ -233,7 +233,7 @@ static bool binary(Simd *t) {
     a = isel_value(t->s, left);
   }
   isel_sse(t->s, binaries[i].row, t->d, a, b, binaries[i].imm8);
-  if (binaries[i].how == COMMUTES) t->s->group.items[t->s->group.n - 1].flags |= INS_COMMUTES;
+  if (binaries[i].how == COMMUTES) isel_let_commute(t->s);
   return true;
 }
 
