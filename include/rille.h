@@ -439,6 +439,8 @@ RILLE_API bool rille_is_detached(const rille_Activation *activation);
 /* Everything on the stack is alive, wherever in the C stack it was entered: the next rille_prepare
  * drops none of it. For a coroutine, whose host knows by other means which calls were cut. */
 RILLE_API void rille_pin(rille_Stack *stack);
+/* Drops the activations that the next rille_prepare from here would. */
+RILLE_API void rille_drop_left(rille_Stack *stack);
 /* Stops and starts the clock of the outermost call of the activation's stack: a host that cannot
  * tell when a coroutine yields stops it around its functions. Without a timeout they do nothing. */
 RILLE_API void rille_pause_clock(rille_Activation *activation);

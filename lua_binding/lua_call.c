@@ -469,8 +469,8 @@ void wasm_wrap(lua_State *L) {
   lua_call(L, 1, 1);
 }
 
-/* A guarded call gives `failed` and the error instead of raising it. It runs in a coroutine of its own
- * where pcall cannot be yielded across, and passes on what that yields. */
+/* A guarded call gives `failed` and the error instead of raising it. It runs in a coroutine of its
+ * own where pcall cannot be yielded across, and passes on what that yields. */
 static void open_steps(lua_State *L) {
   static const char source[] =
       "local resume_step, failed = ...\n"
@@ -512,31 +512,40 @@ static void open_steps(lua_State *L) {
 
 /* ---- Entering ---------------------------------------------------------------------------------*/
 
-static COLD int bad_argument(lua_State *L, const Entry *entry, uint32_t i) {
-  int at = (int)i + 1;
-  return wasm_error_misuse(L, at, entry->name, "%s", wasm_expected(L, at, entry->params[i]));
+static COLD int bad_argument(lua_State *L, const Entry *entry, uint32_t i, int at) {
+  const char *expected = wasm_expected(L, at, entry->params[i]);
+  return wasm_error_misuse(L, (int)i + 1, entry->name, "%s", expected);
 }
 
 static COLD int raise_closed(lua_State *L, const Entry *entry) {
   return luaL_error(L, "bad call to '%s' (instance is closed)", entry->name);
 }
 
-/* Reads arguments when some are references: they need the group of the instance. */
+/* Reads arguments when some are references: they need the group of the instance. The first argument
+ * is at index 2, behind the mark. */
 static COLD void read_references(lua_State *L, const Entry *entry, rille_Slot *slot) {
-  int n_given = lua_gettop(L);
-  if (n_given < (int)entry->n_params) {
-    wasm_error_misuse(L, n_given + 1, entry->name, "%s",
-                      wasm_expected(L, n_given + 1, entry->params[n_given]));
-  }
+  int n_given = lua_gettop(L) - 1;
+  if (n_given < (int)entry->n_params) bad_argument(L, entry, (uint32_t)n_given, n_given + 2);
   luaL_checkstack(L, 8, "too many arguments");
   wasm_push_inst_group(L, entry->inst);
   const Home home = {entry->runner.state, entry->inst->store, entry->inst, lua_gettop(L)};
   for (uint32_t i = 0; i < entry->n_params; i++) {
     rille_ValueType type = entry->params[i];
-    if (!wasm_read_value(L, (int)i + 1, &home, type, slot)) bad_argument(L, entry, i);
+    if (!wasm_read_value(L, (int)i + 2, &home, type, slot)) bad_argument(L, entry, i, (int)i + 2);
     slot += wasm_slots_of(type);
   }
   lua_pop(L, 1);
+}
+
+/* Whatever may run Lua code before the guest runs (a finaliser while references are read, a trace
+ * function) may call guest code, too: the frame is marked first, below its arguments. */
+static COLD void read_marked(lua_State *L, const Entry *entry, rille_Activation *a) {
+  luaL_checkstack(L, 2, "too many arguments");
+  wasm_insert_mark(L, a);
+  read_references(L, entry, a->slots);
+  if (LIKELY(!entry->inst->is_traced)) return;
+  lua_settop(L, 1 + (int)entry->n_params);
+  wasm_trace(L, entry->inst, "call", entry->name, (int)entry->n_params);
 }
 
 static FORCE_INLINE void read_arguments(lua_State *L, const Entry *entry, rille_Slot *slot) {
@@ -548,7 +557,7 @@ static FORCE_INLINE void read_arguments(lua_State *L, const Entry *entry, rille_
       case RILLE_V128: is_good = wasm_read_v128(L, (int)i + 1, slot++); break;
       default: is_good = wasm_read_float(L, (int)i + 1, entry->params[i], slot); break;
     }
-    if (UNLIKELY(!is_good)) bad_argument(L, entry, i);
+    if (UNLIKELY(!is_good)) bad_argument(L, entry, i, (int)i + 1);
     slot++;
   }
 }
@@ -559,16 +568,12 @@ int wasm_entry(lua_State *L) {
   if (UNLIKELY(!inst->instance)) return raise_closed(L, entry);
   State *state = inst->runner.state;
   rille_Activation *a = wasm_prepare(L, state, entry->func);
-  if (UNLIKELY(entry->has_refs)) {
-    read_references(L, entry, a->slots);
+  if (UNLIKELY(entry->has_refs || inst->is_traced)) {
+    read_marked(L, entry, a);
   } else {
     read_arguments(L, entry, a->slots);
+    wasm_mark_frame(L, state, a);
   }
-  if (UNLIKELY(inst->is_traced)) {
-    lua_settop(L, (int)entry->n_params);
-    wasm_trace(L, inst, "call", entry->name, (int)entry->n_params);
-  }
-  if (UNLIKELY(L != state->main)) wasm_mark_frame(L, state, a);
 #if HAS_CALLK
   return complete_entry(L, &entry->runner, a, rille_run(a));
 #else
@@ -762,7 +767,8 @@ static void keep_chunk(lua_State *L, const char *source, const void *key) {
 }
 
 void wasm_open_call(lua_State *L) {
-  keep_chunk(L, "local n = ... for _ = 1, n do end", &key_tick);
+  /* Compiled code of LuaJIT runs no hooks. */
+  keep_chunk(L, "if jit then jit.off(true) end local n = ... for _ = 1, n do end", &key_tick);
 #if HAS_CALLK && !HAS_INTEGERS
   /* 5.2 cannot say beforehand whether it can yield, but its pcall may be yielded across. */
   keep_chunk(L, "local limit = ... return limit, pcall(coroutine.yield, select(2, ...))",

@@ -139,20 +139,18 @@ rille_Stack *wasm_current_stack(lua_State *L, State *state) {
 
 /* ---- Which activations are alive --------------------------------------------------------------*/
 
-/* The serial that the frame at this level carries; 0: it is no frame of ours. */
+/* The serial that the frame at this level carries; 0: it is no frame of ours. Without lua_callk it
+ * is a call of `check` once the C function has returned. */
 static intptr_t serial_of_frame(lua_State *L, lua_Debug *frame) {
   lua_getinfo(L, "f", frame);
-#if HAS_CALLK
-  const int marked_slot = 1;
-  bool is_ours = wasm_is_running_function(lua_tocfunction(L, -1));
-  lua_pop(L, 1);
-#else
-  const int marked_slot = 2;
+  int marked_slot = wasm_is_running_function(lua_tocfunction(L, -1)) ? 1 : 0;
+#if !HAS_CALLK
   wasm_push_check(L);
-  bool is_ours = lua_rawequal(L, -1, -2);
-  lua_pop(L, 2);
+  if (lua_rawequal(L, -1, -2)) marked_slot = 2;
+  lua_pop(L, 1);
 #endif
-  if (!is_ours || !lua_getlocal(L, frame, marked_slot)) return 0;
+  lua_pop(L, 1);
+  if (marked_slot == 0 || !lua_getlocal(L, frame, marked_slot)) return 0;
   intptr_t serial = lua_type(L, -1) == LUA_TLIGHTUSERDATA ? (intptr_t)lua_touserdata(L, -1) : 0;
   lua_pop(L, 1);
   return serial;
@@ -188,6 +186,17 @@ static COLD void drop_dead(lua_State *L, rille_Stack *stack) {
   rille_continue_clock(top);
 }
 
+bool wasm_main_is_running(lua_State *L, const State *state) {
+  rille_Stack *stack = state->main_stack;
+  if (!stack) return false;
+  if (HAS_CALLK) {
+    rille_drop_left(stack);
+  } else {
+    drop_above(stack, innermost_alive(L, stack));
+  }
+  return rille_stack_top(stack) != NULL;
+}
+
 /* ---- Entering ---------------------------------------------------------------------------------*/
 
 rille_Activation *wasm_prepare(lua_State *L, State *state, rille_Func *func) {
@@ -196,20 +205,20 @@ rille_Activation *wasm_prepare(lua_State *L, State *state, rille_Func *func) {
   if ((!HAS_CALLK || L != state->main) && rille_stack_top(stack)) drop_dead(L, stack);
   rille_Activation *a = rille_prepare(stack, func, L);
   if (UNLIKELY(!a)) wasm_raise_out_of_bounds(L, "call stack exhausted");
-  a->user = (intptr_t)(++state->serial & INT32_MAX);
+  state->serial = state->serial % INT32_MAX + 1; /* 0 says that there is no mark */
+  a->user = (intptr_t)state->serial;
   return a;
 }
 
 void wasm_mark_frame(lua_State *L, const State *state, const rille_Activation *activation) {
-#if HAS_CALLK
-  if (L == state->main) return;
+  if (HAS_CALLK && LIKELY(L == state->main)) return;
   lua_pushlightuserdata(L, (void *)activation->user);
   if (lua_gettop(L) > 1) lua_replace(L, 1);
-#else
-  (void)L;
-  (void)state;
-  (void)activation;
-#endif
+}
+
+void wasm_insert_mark(lua_State *L, const rille_Activation *activation) {
+  lua_pushlightuserdata(L, (void *)activation->user);
+  lua_insert(L, 1);
 }
 
 rille_Activation *wasm_find_activation(lua_State *L, State *state, intptr_t serial) {

@@ -64,15 +64,20 @@ void wasm_state_drop(State *state) {
   free(state);
 }
 
+/* A finaliser that lua_close runs may call guest code, and that a closure which collects garbage:
+ * then what runs is kept, as long as anything holds the State. */
 static int state_gc(lua_State *L) {
   Runner *self = lua_touserdata(L, 1);
-  if (!self->state) return 0;
-  self->state->is_closing = true;
-  self->state->main = NULL;
-  wasm_free_main_stack(self->state);
-  wasm_free_released(self->state);
-  wasm_state_drop(self->state);
+  State *state = self->state;
+  if (!state) return 0;
   self->state = NULL;
+  state->is_closing = true;
+  if (!wasm_main_is_running(L, state)) {
+    state->main = NULL;
+    wasm_free_main_stack(state);
+    wasm_free_released(state);
+  }
+  wasm_state_drop(state);
   return 0;
 }
 

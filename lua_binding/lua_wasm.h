@@ -317,8 +317,10 @@ void wasm_open_stack(lua_State *L);
 /* An activation of the function on the stack of the running coroutine. */
 rille_Activation *wasm_prepare(lua_State *L, State *state, rille_Func *func);
 /* After the arguments were read: lets the frame of the running function (its stack index 1) say
- * which activation it is of. Nothing to do on the main thread. */
+ * which activation it is of. With lua_callk nothing to do on the main thread. */
 void wasm_mark_frame(lua_State *L, const State *state, const rille_Activation *activation);
+/* The same before they are read: they move up by one. */
+void wasm_insert_mark(lua_State *L, const rille_Activation *activation);
 /* The activation with that serial, after dropping the dead ones above it; NULL: it was dropped. */
 rille_Activation *wasm_find_activation(lua_State *L, State *state, intptr_t serial);
 rille_Stack *wasm_current_stack(lua_State *L, State *state); /* NULL: none yet */
@@ -328,6 +330,7 @@ bool wasm_drop_calls(lua_State *L, State *state, const Inst *inst);
 void wasm_release_instance(State *state, rille_Instance *instance);
 void wasm_free_deferred(State *state);
 void wasm_free_main_stack(State *state);
+bool wasm_main_is_running(lua_State *L, const State *state); /* L: the main thread */
 
 /* lua_call.c: calls between guest and Lua */
 void wasm_open_call(lua_State *L);

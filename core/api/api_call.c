@@ -27,6 +27,10 @@ rille_Activation *rille_stack_top(const rille_Stack *stack) {
   return act_handle(stack_of(stack)->top);
 }
 
+void rille_drop_left(rille_Stack *stack) {
+  stack_drop_left(stack_of(stack), CALLER_FRAME());
+}
+
 rille_Activation *rille_prepare(rille_Stack *stack, rille_Func *func, void *context) {
   return act_handle(stack_prepare(stack_of(stack), func_of(func), context, CALLER_FRAME()));
 }

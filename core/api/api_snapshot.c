@@ -180,7 +180,10 @@ static void shrink_memory(Memory *memory, uint64_t size) {
 
 static bool restore_memory(Memory *memory, const MemoryPart *part) {
   shrink_memory(memory, part->size);
-  if (part->image >= 0) return os_image_map(part->image, memory->base, (size_t)part->size);
+  if (part->image >= 0) {
+    memory->has_image = true;
+    return os_image_map(part->image, memory->base, (size_t)part->size);
+  }
   if (part->size != 0) memcpy(memory->base, part->bytes, (size_t)part->size);
   return true;
 }

@@ -369,6 +369,11 @@ Act *stack_prepare(Stack *stack, Func *func, void *context, char *here) {
   return act;
 }
 
+void stack_drop_left(Stack *stack, const char *here) {
+  uint64_t thread = current_thread(&this_thread);
+  if (stack->top != NULL && is_dead(stack->top, here, thread)) drop_dead(stack, here, thread);
+}
+
 static RunStatus refuse(Act *act, const char *message) {
   act->state = ACT_ENDED;
   act->trap = TRAP_HOST;
@@ -487,6 +492,7 @@ RunStatus stack_run(Act *act) {
   if (UNLIKELY(instance->is_closed)) return refuse(act, "instance is closed");
   uint32_t poll = atomic_load_explicit(instance->poll, memory_order_relaxed);
   if (UNLIKELY((poll & POLL_INTERRUPT) != 0)) clear_interrupt(act);
+  if (UNLIKELY(act->stack->top != act)) drop_above(act); /* left since it was prepared */
   act->state = ACT_RUNNING;
   if (UNLIKELY(act->instance->limits.timeout_ns != 0) && act->outer == NULL) {
     limits_start_clock(act);

@@ -18,6 +18,8 @@ void stack_free_pool(Engine *engine);         /* the engine ends */
 /* Pushes an activation for func after dropping the dead ones; NULL: nested too deeply. `here` is an
  * address in the frame of the public function that the host called. */
 Act *stack_prepare(Stack *stack, Func *func, void *context, char *here);
+/* Drops what a prepare from `here` would. */
+void stack_drop_left(Stack *stack, const char *here);
 RunStatus stack_run(Act *act);
 /* The two in one, with arguments from `args`, func->n_slots of them, and stack_finish after RUN_DONE:
  * the activation's slots then stay as they are until the stack is used again. NULL: as prepare. */

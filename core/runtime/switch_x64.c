@@ -3,7 +3,9 @@
  * A stack that is left to come back in another way carries a frame: return address, rbp, rbx, r12
  * to r15. Signal masks, mxcsr and the x87 control word belong to the thread and stay as they are.
  * Offsets 64, 72 and 80 are host_sp, guest_sp and is_resumed of Act. The unwind rules are marked as
- * signal frames, since the next frame may lie at a lower address.
+ * signal frames, since the next frame may lie at a lower address. Between a switch and the first
+ * push there is another access to memory: valgrind then sees the switch by itself, and the push as
+ * one on the new stack.
  */
 #include "switch.h"
 
@@ -43,8 +45,8 @@ __asm__(
     " mov %rsp, %rbx\n"
     " .cfi_def_cfa_register %rbx\n"
     " lea -8(%rsp), %rax\n"
-    " mov %rax, 64(%rdi)\n"
     " mov %rdx, %rsp\n"
+    " mov %rax, 64(%rdi)\n"
     " push %rdi\n"
     " sub $8, %rsp\n"
     " call *%rsi\n"
@@ -63,8 +65,9 @@ __asm__(
 
     BEGIN("rille_switch_host")
     SAVE
-    " mov %rsp, 72(%rdi)\n"
+    " mov %rsp, %rax\n"
     " mov 64(%rdi), %rsp\n"
+    " mov %rax, 72(%rdi)\n"
     " push %rdi\n"
     CFA_THROUGH_ACT("0x00", "0x48")
     " mov %rsi, %rax\n"
