@@ -179,8 +179,8 @@ static Cell *new_cell(lua_State *L, int at, const Home *home) {
   return cell;
 }
 
-/* Comes last: nothing that runs Lua's collector, and with it ours, may follow until the reference is
- * where ours finds it. */
+/* Comes last: nothing that runs Lua's collector, and with it ours, may follow until the reference
+ * is where ours finds it. */
 static rille_Slot set_reference(lua_State *L, Cell *cell, const Home *home) {
   cell->slot = rille_new_extern(home->store, (uint64_t)(uintptr_t)cell);
   if (!cell->slot) {

@@ -39,9 +39,9 @@ typedef struct State {
   bool is_closing;           /* lua_close runs: no Lua table is touched any more */
   struct StackBox *stacks;   /* of the coroutines that were inside guest code */
   struct Deferred *deferred; /* instances that dead activations still point to (lua_stack.c) */
-  Cell *released;     /* extern values that no guest refers to any more */
-  size_t n_cells;     /* extern values that guests refer to, released ones included */
-  rille_Tag *lua_error; /* wasm.luaerror; the registry keeps it */
+  Cell *released;            /* extern values that no guest refers to any more */
+  size_t n_cells;            /* extern values that guests refer to, released ones included */
+  rille_Tag *lua_error;      /* wasm.luaerror; the registry keeps it */
   size_t external;           /* bytes allocated since Lua's collector was last told */
 #if !HAS_CALLK
   struct Step *step; /* the innermost C step that runs guest code (lua_call.c) */
@@ -128,11 +128,11 @@ typedef struct ModuleBox {
 #define TYPE_I64       "wasm.i64"
 #define TYPE_WASI      "wasm.wasi"
 #define TYPE_FUNC_TYPE "wasm.functype"
-#define TYPE_STRUCT     "wasm.struct"
-#define TYPE_ARRAY      "wasm.array"
-#define TYPE_TYPE       "wasm.type"
-#define TYPE_ROW        "wasm.row"
-#define TYPE_COLLECTOR  "wasm.collector"
+#define TYPE_STRUCT    "wasm.struct"
+#define TYPE_ARRAY     "wasm.array"
+#define TYPE_TYPE      "wasm.type"
+#define TYPE_ROW       "wasm.row"
+#define TYPE_COLLECTOR "wasm.collector"
 
 static inline State *wasm_state(lua_State *L) {
   Runner *self = lua_touserdata(L, lua_upvalueindex(UP_SELF));
@@ -191,8 +191,9 @@ void wasm_set_error_field(lua_State *L, const char *name); /* value on top into 
 int wasm_return_error(lua_State *L);                       /* nil and the error on top */
 int wasm_raise(lua_State *L);                              /* the error on top */
 /* That of a run, which is finished. */
-bool wasm_push_run_error(lua_State *L, rille_Activation *activation); /* true: a value of Lua's
-                                                                          own, to be raised as it is */
+bool wasm_push_run_error(lua_State *L,
+                         rille_Activation *activation); /* true: a value of Lua's
+                                                            own, to be raised as it is */
 int wasm_raise_run(lua_State *L, rille_Activation *activation);
 int wasm_raise_out_of_bounds(lua_State *L, const char *code);
 int wasm_trap(lua_State *L); /* wasm.trap */
@@ -228,7 +229,7 @@ void wasm_free_released(State *state); /* when the state closes */
 /* Extern values: any Lua value in, the same out. */
 rille_Slot wasm_read_extern(lua_State *L, int at, const Home *home);
 void wasm_push_extern(lua_State *L, rille_Slot ref); /* of a host value */
-void wasm_reap_externs(lua_State *L, State *state); /* forgets what guests do not refer to */
+void wasm_reap_externs(lua_State *L, State *state);  /* forgets what guests do not refer to */
 
 /* lua_gc.c: structures, arrays, references of the any and extern families */
 void wasm_open_gc(lua_State *L);
@@ -256,8 +257,8 @@ bool wasm_read_exception(lua_State *L, int at, const Home *home, rille_Slot *out
 /* Replaces the error object on top by what the run threw: an exception object with that error, or
  * the Lua value that it carries (true). */
 bool wasm_push_thrown(lua_State *L, rille_Activation *activation);
-/* A host closure raised the value on top: throws it into the guest, which may catch it, or raises it
- * again. Pops it. */
+/* A host closure raised the value on top: throws it into the guest, which may catch it, or raises
+ * it again. Pops it. */
 rille_Status wasm_offer_error(lua_State *L, rille_Activation *activation);
 
 static FORCE_INLINE bool wasm_read_i32(lua_State *L, int at, rille_Slot *out) {
