@@ -86,15 +86,13 @@ static RunStatus enter(PARAMS) {
 #endif
 }
 
-#if defined(RILLE_NO_SWITCH)
-/* The run's machine stack is the C stack, and gone when somebody asks for a backtrace. The last
- * slots of the value stack hold no return address that it needs. */
-static Place *keep_place(Act *act, const Place *place) {
-  Place *kept = (Place *)(void *)act->value_end - 1;
-  *kept = *place;
-  return kept;
+/* The run's machine stack lies beyond the stack pointer, or is gone, when somebody asks for a
+ * backtrace: what that starts from is kept in the activation. */
+static void keep_place(Act *act, const Place *place) {
+  _Static_assert(sizeof *place == sizeof act->place, "an activation has room for a place");
+  memcpy(act->place, place, sizeof *place);
+  act->frames = act->place;
 }
-#endif
 
 static RunStatus run_function(Act *act) {
   Func *func = act->func;
@@ -116,9 +114,7 @@ static RunStatus run_function(Act *act) {
   RunStatus status =
       enter(ops->bytes, act->slots, memory ? memory->base : NULL,
             memory ? memory_size_now(memory) : 0, (uint64_t)(uintptr_t)code, &run, 0, 0);
-#if defined(RILLE_NO_SWITCH)
-  if (status != RUN_DONE && act->frames) act->frames = keep_place(act, &run.place);
-#endif
+  if (status != RUN_DONE && act->frames) keep_place(act, &run.place);
   return status;
 }
 

@@ -158,7 +158,7 @@ struct Instance {
   char *helper_sp;    /* end of the caller's frame, while a helper runs */
   void *memory_base;  /* of memory 0, when that never moves */
   void *engine_data;  /* its code */
-  Space *space;          /* where it allocates objects; an empty one at first */
+  Space *space;       /* where it allocates objects; an empty one at first */
 };
 
 /* What references of the any, extern and exn families point at starts with this. */
@@ -272,7 +272,7 @@ struct Act {
   ErrorKind error_kind; /* of a host trap: ERROR_TRAP, or what replaces it */
   char message[192];    /* of a host trap */
   void *entry_sp;       /* the compiler's: the frame that traps go back to */
-  void *place[3];       /* what its `frames` points at */
+  void *place[3];       /* what `frames` points at after a run (of the compiler: also in one) */
 #ifdef RILLE_ASAN       /* where the address sanitizer thinks the two stacks are */
   void *host_fake, *guest_fake;
   const void *host_bottom;
