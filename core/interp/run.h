@@ -41,6 +41,24 @@ Handler interp_throw;
 void *run_alloc(Run *run, const uint8_t *pc, Slot *fp, const Code *code, const Type *type,
                 uint64_t size);
 
+/* A bulk operation that looks up, for the instruction at pc; and how it went. Hosts may have run
+ * meanwhile: memory 0 is to be loaded again. */
+BulkRun run_begin_bulk(Run *run, const uint8_t *pc, Slot *fp);
+RunStatus run_end_bulk(Run *run, const BulkRun *bulk, Trap trap);
+/* What takes long is done by a function of its own, so that the handler's frame stays empty. */
+#define LONG(name, operation)                                         \
+  static COLD RunStatus name(const uint8_t *pc, Slot *fp, Run *run) { \
+    BulkRun bulk = run_begin_bulk(run, pc, fp);                       \
+    return run_end_bulk(run, &bulk, operation);                       \
+  }
+#define DO_LONG(name, size)                \
+  do {                                     \
+    RunStatus status = name(pc, fp, run);  \
+    if (status != RUN_DONE) return status; \
+    RELOAD_MEMORY();                       \
+    NEXT(size);                            \
+  } while (0)
+
 /* The prepared code of the instance's module that holds pc, or NULL. */
 const Ops *interp_find_ops(const Instance *instance, const uint8_t *pc);
 

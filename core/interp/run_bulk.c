@@ -3,7 +3,7 @@
  *
  * A 32-bit flags operand says which of an instruction's numbers have 64 bits.
  */
-#include "handler.h"
+#include "run.h"
 
 /* The i-th number, at byte 8 + 2 * i, in the width that bit i of the flags at byte 14 says. */
 static FORCE_INLINE uint64_t number(const uint8_t *pc, const Slot *fp, unsigned i) {
@@ -27,12 +27,18 @@ HANDLER(MEMORY_GROW) {
   RELOAD_MEMORY();
   NEXT(16);
 }
+#define NUMBERS number(pc, fp, 0), number(pc, fp, 1), number(pc, fp, 2)
+
+LONG(copy_long, bulk_memory_copy(&bulk, MEMORY(16), MEMORY(20), NUMBERS))
 HANDLER(MEMORY_COPY) {
-  CHECK_TRAP(
-      memory_copy(MEMORY(16), MEMORY(20), number(pc, fp, 0), number(pc, fp, 1), number(pc, fp, 2)));
+  if (UNLIKELY(number(pc, fp, 2) > MIB)) DO_LONG(copy_long, 24);
+  CHECK_TRAP(memory_copy(MEMORY(16), MEMORY(20), NUMBERS));
   NEXT(24);
 }
+LONG(fill_long,
+     bulk_memory_fill(&bulk, MEMORY(16), number(pc, fp, 0), (uint8_t)SLOT(10), number(pc, fp, 2)))
 HANDLER(MEMORY_FILL) {
+  if (UNLIKELY(number(pc, fp, 2) > MIB)) DO_LONG(fill_long, 24);
   CHECK_TRAP(memory_fill(MEMORY(16), number(pc, fp, 0), (uint8_t)SLOT(10), number(pc, fp, 2)));
   NEXT(24);
 }
@@ -70,13 +76,17 @@ HANDLER(TABLE_GROW) {
   SLOT(8) = table_grow(INDEXED_TABLE(), TABLE_INDEX(16), SLOT(10));
   NEXT(24);
 }
+LONG(fill_long_table,
+     bulk_table_fill(&bulk, TABLE(16), number(pc, fp, 0), &SLOT(10), number(pc, fp, 2)))
 HANDLER(TABLE_FILL) {
+  if (UNLIKELY(number(pc, fp, 2) > BULK_ELEMENTS)) DO_LONG(fill_long_table, 24);
   CHECK_TRAP(table_fill(TABLE(16), number(pc, fp, 0), SLOT(10), number(pc, fp, 2)));
   NEXT(24);
 }
+LONG(copy_long_table, bulk_table_copy(&bulk, TABLE(16), TABLE(20), NUMBERS))
 HANDLER(TABLE_COPY) {
-  CHECK_TRAP(
-      table_copy(TABLE(16), TABLE(20), number(pc, fp, 0), number(pc, fp, 1), number(pc, fp, 2)));
+  if (UNLIKELY(number(pc, fp, 2) > BULK_ELEMENTS)) DO_LONG(copy_long_table, 24);
+  CHECK_TRAP(table_copy(TABLE(16), TABLE(20), NUMBERS));
   NEXT(24);
 }
 HANDLER(TABLE_INIT) {

@@ -88,6 +88,16 @@ RunStatus interp_poll(PARAMS) {
   DISPATCH();
 }
 
+BulkRun run_begin_bulk(Run *run, const uint8_t *pc, Slot *fp) {
+  interp_mark(run, pc, fp);
+  return (BulkRun){run->act, frame_end(run, pc, fp), RUN_DONE};
+}
+
+RunStatus run_end_bulk(Run *run, const BulkRun *bulk, Trap trap) {
+  run_set_instance(run, run->instance);
+  return trap != TRAP_NONE ? run_trap(run->act, trap) : bulk->status;
+}
+
 static RunStatus out_of_fuel(PARAMS) {
   interp_mark(run, pc, fp);
   RunStatus status = run_out_of_fuel(run->act, frame_end(run, pc, fp));

@@ -92,11 +92,15 @@ ALLOCATING(ARRAY_NEW_ELEM, 40,
            array_init_elem(run->instance, gc_ref(start_array(object, N_SLOT)), 0, SEGMENT,
                            S_i32(10), N_SLOT))
 
+LONG(fill_long, bulk_array_fill(&bulk, SLOT(8), S_i32(10), &SLOT(12), S_i32(14)))
 HANDLER(ARRAY_FILL) {
+  if (UNLIKELY(S_i32(14) > BULK_ELEMENTS)) DO_LONG(fill_long, 16);
   CHECK_TRAP(array_fill(SLOT(8), S_i32(10), &SLOT(12), S_i32(14)));
   NEXT(16);
 }
+LONG(copy_long, bulk_array_copy(&bulk, SLOT(8), S_i32(10), SLOT(12), S_i32(14), S_i32(16)))
 HANDLER(ARRAY_COPY) {
+  if (UNLIKELY(S_i32(16) > BULK_ELEMENTS)) DO_LONG(copy_long, 24);
   CHECK_TRAP(array_copy(SLOT(8), S_i32(10), SLOT(12), S_i32(14), S_i32(16)));
   NEXT(24);
 }

@@ -73,12 +73,15 @@ static bool fits(uint64_t size, uint32_t at, uint32_t n) {
   return at <= size && n <= size - at;
 }
 
-Trap array_fill(Slot ref, uint32_t at, const Slot *value, uint32_t n) {
+Trap array_check(Slot ref, uint32_t at, uint32_t n) {
   if (ref == 0) return TRAP_NULL_ARRAY;
-  Array *array = gc_array(ref);
-  if (!fits(array->n, at, n)) return TRAP_ARRAY_BOUNDS;
-  array_set_all(array, at, n, value);
-  return TRAP_NONE;
+  return fits(gc_array(ref)->n, at, n) ? TRAP_NONE : TRAP_ARRAY_BOUNDS;
+}
+
+Trap array_fill(Slot ref, uint32_t at, const Slot *value, uint32_t n) {
+  Trap trap = array_check(ref, at, n);
+  if (trap == TRAP_NONE) array_set_all(gc_array(ref), at, n, value);
+  return trap;
 }
 
 Trap array_copy(Slot to_ref, uint32_t to_at, Slot from_ref, uint32_t from_at, uint32_t n) {

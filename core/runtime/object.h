@@ -22,6 +22,7 @@ static inline uint8_t *array_element(const Array *array, uint32_t index) {
 }
 
 /* The instructions that check bounds and null. */
+Trap array_check(Slot array, uint32_t at, uint32_t n);
 Trap array_fill(Slot array, uint32_t at, const Slot *value, uint32_t n);
 Trap array_copy(Slot to, uint32_t to_at, Slot from, uint32_t from_at, uint32_t n);
 Trap array_init_data(const Instance *instance, Slot array, uint32_t at, uint32_t data,

@@ -50,6 +50,26 @@ RunStatus run_out_of_fuel(Act *act, Slot *value_top);
  * set. */
 RunStatus run_trap(Act *act, Trap trap);
 
+/* The bulk operations for long runs of bytes (more than a MiB): they look up after every MiB. Run by
+ * act, whose frames are set, with value_top as above; status is not RUN_DONE when looking ended the
+ * run. bulk.c */
+typedef struct BulkRun {
+  Act *act;
+  Slot *value_top;
+  RunStatus status; /* RUN_DONE at first */
+} BulkRun;
+Trap bulk_memory_fill(BulkRun *run, Memory *memory, uint64_t at, uint8_t byte, uint64_t n);
+Trap bulk_memory_copy(BulkRun *run, Memory *to, Memory *from, uint64_t to_at, uint64_t from_at,
+                      uint64_t n);
+Trap bulk_table_fill(BulkRun *run, Table *table, uint64_t at, const Slot *value, uint64_t n);
+Trap bulk_table_copy(BulkRun *run, Table *to, Table *from, uint64_t to_at, uint64_t from_at,
+                     uint64_t n);
+Trap bulk_array_fill(BulkRun *run, Slot array, uint32_t at, const Slot *value, uint32_t n);
+Trap bulk_array_copy(BulkRun *run, Slot to, uint32_t to_at, Slot from, uint32_t from_at,
+                     uint32_t n);
+/* Elements of tables and arrays from which on it is one of these. */
+enum { BULK_ELEMENTS = 1 << 17 };
+
 /* Is `func`, called through a table or reference, of the type with this id or a subtype of it? */
 static inline bool func_has_type(const Func *func, const Type *type) {
   return func->type == type || type_is_subtype(func->type, type);

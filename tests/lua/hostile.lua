@@ -105,6 +105,59 @@ test("what a snapshot put into a memory is not found in the next one", function(
   end
 end)
 
+local bulk = [[(module
+  (memory (export "m") 1024 65536) (table 0x100000 funcref) (type $a (array (mut i8)))
+  (func (export "fill") (param i32) (memory.fill (i32.const 0) (i32.const 7) (local.get 0)))
+  (func (export "copy") (param i32 i32 i32)
+    (memory.copy (local.get 0) (local.get 1) (local.get 2)))
+  (func (export "spin_fill") (param i32)
+    (loop $l (memory.fill (i32.const 0) (i32.const 7) (local.get 0)) (br $l)))
+  (func (export "table") (result i32)
+    (table.fill (i32.const 0) (ref.func 0) (i32.const 0x100000))
+    (table.set (i32.const 3) (ref.null func))
+    (table.copy (i32.const 1) (i32.const 0) (i32.const 0xfffff))
+    (ref.is_null (table.get (i32.const 4))))
+  (func (export "array") (param i32) (result i32) (local $x (ref $a))
+    (local.set $x (array.new_default $a (local.get 0)))
+    (array.fill $a (local.get $x) (i32.const 1) (i32.const 9)
+      (i32.sub (local.get 0) (i32.const 1)))
+    (array.copy $a $a (local.get $x) (i32.const 1) (local.get $x) (i32.const 0)
+      (i32.sub (local.get 0) (i32.const 1)))
+    (i32.add (array.get_u $a (local.get $x) (i32.const 1))
+      (array.get_u $a (local.get $x) (i32.sub (local.get 0) (i32.const 1)))))
+  (elem declare func 0))]]
+
+test("long bulk operations do what short ones do", function()
+  local exports = t.exports(bulk)
+  local memory = exports.m
+  local size = 5 * 1048576 + 13
+  exports.fill(size)
+  t.eq(memory:load("u8", size - 1), 7)
+  t.eq(memory:load("u8", size), 0)
+  for i = 0, size - 1, 65521 do memory:store("u32", i, i) end
+  exports.copy(1000, 0, size)
+  for i = 0, size - 1, 65521 do t.eq(memory:load("u32", i + 1000), i) end
+  exports.copy(0, 1000, size)
+  for i = 0, size - 1, 65521 do t.eq(memory:load("u32", i), i) end
+  t.traps("trap", "out of bounds memory access", exports.copy, 0, #memory - size + 1, size)
+  t.traps("trap", "out of bounds memory access", exports.fill, #memory + 1)
+  t.eq(exports.table(), 1)
+  t.eq(exports.array(3000001), 9)
+end)
+
+test("a deadline stops bulk operations in the middle", function()
+  local instance = assert(wasm.instantiate(bulk, nil, {timeout = 0.02}))
+  local exports = instance.exports
+  assert(exports.m:grow(16384 - exports.m:pages()))
+  local start = os.clock()
+  local err = t.traps("limit", "timeout", exports.fill, 2 ^ 30)
+  assert(os.clock() - start < 0.3 or t.is_sanitized, "took too long")
+  assert(tostring(err):find "func%[0%]")
+  t.eq(exports.m:load("u8", 2 ^ 30 - 1), 0)
+  t.traps("limit", "timeout", exports.spin_fill, 2 ^ 24)
+  exports.fill(100)
+end)
+
 -- Its finaliser runs when the Lua state is closed. A closure that collects garbage then finalises
 -- what the running call needs.
 wasm.hostile_exports = t.exports([[(module
