@@ -320,9 +320,10 @@ RILLE_API rille_Store *rille_table_store(const rille_Table *table);
 RILLE_API rille_Store *rille_global_store(
     const rille_Global *global); /* NULL: a numeric global, in no store */
 
-/* What an instance holds at one moment: the bytes of the memories, the elements of the tables and the
- * values of the globals that it defines, and which segments were dropped. References in it are kept
- * by the instance's store. Large memories are restored by mapping, page by page as they are touched.
+/* What an instance holds at one moment: the bytes of the memories, the elements of the tables and
+ * the values of the globals that it defines, and which segments were dropped. References in it are
+ * kept by the instance's store. Large memories are restored by mapping, page by page as they are
+ * touched.
  */
 typedef struct rille_Snapshot rille_Snapshot;
 RILLE_API rille_Snapshot *rille_new_snapshot(rille_Instance *instance, rille_Error **error);
@@ -420,9 +421,10 @@ RILLE_API size_t rille_stack_bytes(const rille_Stack *stack); /* in use by value
 RILLE_API rille_Activation *rille_prepare(rille_Stack *stack, rille_Func *func, void *context);
 RILLE_API rille_Status rille_run(rille_Activation *activation);
 /* The three steps in one, which is faster. `slots` has the arguments, room for the larger of
- * parameters and results, and for two at least. After RILLE_DONE the activation is finished already, and its slots have the
- * results until the stack is used again; after anything else it is left for rille_activation_error
- * and rille_finish. Its activation is NULL when it was nested too deeply. */
+ * parameters and results, and for two at least. After RILLE_DONE the activation is finished
+ * already, and its slots have the results until the stack is used again; after anything else it is
+ * left for rille_activation_error and rille_finish. Its activation is NULL when it was nested too
+ * deeply. */
 typedef struct rille_Entered {
   rille_Activation *activation;
   rille_Status status;
@@ -543,8 +545,8 @@ static inline rille_Func *rille_func_of_ref(rille_Slot ref) {
 }
 /* Is the reference (null included) a value of this type? */
 RILLE_API bool rille_check_ref(rille_ValueType type, rille_Slot ref);
-/* For references that the host writes into slots itself (arguments, results, globals): what they mean
- * then lives as long as the store. Functions of other instances join their store to it, host
+/* For references that the host writes into slots itself (arguments, results, globals): what they
+ * mean then lives as long as the store. Functions of other instances join their store to it, host
  * functions are held. False when there is no memory. */
 RILLE_API bool rille_adopt_ref(rille_Store *store, rille_ValueType type, rille_Slot ref);
 /* An extern reference that stands for a value of the host, in the store; 0 when there is no memory.
@@ -567,7 +569,8 @@ typedef enum rille_RefKind {
 RILLE_API rille_RefKind rille_ref_kind(rille_Slot ref);
 /* The store of the object; NULL for null and small integers. */
 RILLE_API rille_Store *rille_ref_store(rille_Slot ref);
-/* An instance of the store that is not closed and whose user pointer is set; NULL: there is none. */
+/* An instance of the store that is not closed and whose user pointer is set; NULL: there is none.
+ */
 RILLE_API rille_Instance *rille_store_instance(rille_Store *store);
 
 typedef struct rille_Held rille_Held;
@@ -599,7 +602,7 @@ typedef struct rille_Field {
 RILLE_API bool rille_module_type(const rille_Module *module, uint32_t index, rille_ValueType *type);
 RILLE_API bool rille_find_type(rille_Module *module, const char *name, size_t size,
                                uint32_t *index);
-RILLE_API rille_RefKind rille_type_kind(rille_ValueType type); /* STRUCT, ARRAY or NULL: neither */
+RILLE_API rille_RefKind rille_type_kind(rille_ValueType type);  /* STRUCT, ARRAY or NULL: neither */
 RILLE_API rille_ValueType rille_object_type(rille_Slot object); /* of a structure or array */
 /* Of a structure: how many. An array has one field, its element. */
 RILLE_API uint32_t rille_type_fields(rille_ValueType type);

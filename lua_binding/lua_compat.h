@@ -91,11 +91,11 @@
     (void)lua_getctx(L, &context);   \
     return name##_go_on(L, context); \
   }
-#define DEFINE_GUARDED_CONTINUATION(name)         \
-  static int name(lua_State *L) {                 \
-    int context = 0;                              \
-    int status = lua_getctx(L, &context);         \
-    return name##_go_on(L, status, context);      \
+#define DEFINE_GUARDED_CONTINUATION(name)    \
+  static int name(lua_State *L) {            \
+    int context = 0;                         \
+    int status = lua_getctx(L, &context);    \
+    return name##_go_on(L, status, context); \
   }
 #define compat_callk(L, n, r, context, k)  lua_callk((L), (n), (r), (int)(context), (k))
 #define compat_pcallk(L, n, r, context, k) lua_pcallk((L), (n), (r), 0, (int)(context), (k))

@@ -65,8 +65,8 @@ int wasm_raise(lua_State *L) {
 bool wasm_push_run_error(lua_State *L, rille_Activation *activation) {
   ErrorBox *box = push_box(L, registered_state(L));
   box->error = rille_activation_error(activation);
-  bool is_own = rille_error_kind(box->error) == RILLE_ERROR_EXCEPTION &&
-                wasm_push_thrown(L, activation);
+  bool is_own =
+      rille_error_kind(box->error) == RILLE_ERROR_EXCEPTION && wasm_push_thrown(L, activation);
   rille_finish(activation);
   return is_own;
 }

@@ -14,7 +14,7 @@ void *os_reserve(size_t size);           /* no access, no memory behind it; NULL
 bool os_commit(void *at, size_t size);   /* readable and writable, zero when fresh */
 void os_decommit(void *at, size_t size); /* no access again, memory given back */
 bool os_discard(void *at, size_t size);  /* stays accessible, reads as zero, memory given back */
-bool os_clear(void *at, size_t size); /* the same, cheaper, for memory that no image lies over */
+bool os_clear(void *at, size_t size);    /* the same, cheaper, for memory that no image lies over */
 void os_release(void *at, size_t size);
 bool os_make_executable(void *at, size_t size); /* from writable to executable; never both */
 

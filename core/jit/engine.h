@@ -11,7 +11,8 @@ extern const EngineOps jit_engine;
 /* Can this machine run compiled code? */
 bool jit_is_available(void);
 
-/* Compiles all functions that the instance's module defines, in the way that this instance needs. */
+/* Compiles all functions that the instance's module defines, in the way that this instance needs.
+ */
 bool jit_compile_all(Instance *instance, Error *error);
 
 struct JitModule {

@@ -3,8 +3,9 @@
  *
  * Requires cfg. A node may stand anywhere between the deepest block of its operands ("early") and
  * the common dominator of its uses ("late"). It goes to the late block, or to the preheader of the
- * outermost loop around that which its operands allow, unless it costs next to nothing. In a block,
- * a node stands right before its first user there; what only other blocks use stands at the end.
+ * outermost loop around that which its operands allow, unless it costs next to nothing. A node that
+ * only some ways out of its late block need is copied to each of them. In a block, a node stands
+ * right before its first user there; what only other blocks use stands at the end.
  */
 #include "place.h"
 
@@ -12,15 +13,36 @@
 
 #define DONE 0x80000000u
 
+/* An operand that names a floating node, and where its value is wanted. */
+typedef struct Use {
+  Ref *operand;
+  Block block;
+  uint32_t next; /* of the same node, from 1 */
+} Use;
+
+/* The uses of a node below one way out of its late block. */
+typedef struct Way {
+  Block block;
+  uint32_t first, last; /* chain of uses */
+  Block late;
+  bool is_direct; /* some use stands in `block` itself */
+} Way;
+
+enum { WAYS_MAX = 16 };
+
 typedef struct Placer {
   Ir *ir;
   VEC(Ref) work; /* pinned and effect nodes that are used, not yet looked at */
   VEC(Ref) stack;
-  VEC(Ref) sorted;   /* used floating nodes, operands before users */
-  Block *late;       /* by node: the common dominator of the uses seen so far, or 0 */
-  Ref *next;         /* by node: the next floating node of its block */
-  Ref *first, *last; /* by block: its floating nodes */
-  Ref *out;          /* the list being made */
+  VEC(Ref) sorted; /* used floating nodes, operands before users */
+  Block *late;     /* by node: the common dominator of the uses seen so far, or 0 */
+  VEC(Use) uses;
+  VEC(Ref) copies;
+  uint32_t *first_use; /* by node: its newest use, from 1, or 0 */
+  uint32_t room;       /* of what is by node: there is no more for copies */
+  Ref *next;           /* by node: the next floating node of its block */
+  Ref *first, *last;   /* by block: its floating nodes */
+  Ref *out;            /* the list being made */
   uint32_t n_out;
 } Placer;
 
@@ -100,10 +122,14 @@ static void find_early(Placer *p) {
   }
 }
 
-static inline void use_in(Placer *p, Ref ref, Block block) {
-  if (!ir_is_floating(NODE(p->ir, ref))) return;
+static inline void use_in(Placer *p, Ref *operand, Block block) {
+  Ref ref = *operand;
+  if (!ir_is_floating(NODE(p->ir, ref)) || ir_is_constant(NODE(p->ir, ref))) return;
   Block late = p->late[ref];
   p->late[ref] = late == 0 || late == block ? block : cfg_common_dominator(p->ir, late, block);
+  Use use = {operand, block, p->first_use[ref]};
+  VEC_PUSH(p->ir->arena, &p->uses, use);
+  p->first_use[ref] = p->uses.n;
 }
 
 /* Nodes that are folded into their users, or as cheap as keeping their values. */
@@ -138,32 +164,132 @@ static Block argument_block(const Ir *ir, const BlockInfo *info, Block pred) {
 
 static void use_in_phis(Placer *p, const BlockInfo *info) {
   for (uint32_t k = 0; k < info->phis.n; k++) {
-    const Node *phi = NODE(p->ir, info->phis.items[k]);
+    Node *phi = NODE(p->ir, info->phis.items[k]);
     if (phi->mark != USED) continue;
     for (uint32_t a = 0; a < phi->n_args; a++)
-      use_in(p, phi->args[a], argument_block(p->ir, info, info->preds[a]));
+      use_in(p, &phi->args[a], argument_block(p->ir, info, info->preds[a]));
   }
 }
 
-static void place_nodes(Placer *p) {
+static void use_in_lists(Placer *p) {
   Ir *ir = p->ir;
   for (uint32_t i = 0; i < ir->n_order; i++) {
     Block block = ir->by_rpo[i];
     const BlockInfo *info = BLOCK_OF(ir, block);
     for (uint32_t k = 0; k < info->effects.n; k++) {
       Node *node = NODE(ir, info->effects.items[k]);
-      if (node->mark == USED) FOR_OPERANDS(node, operand, { use_in(p, *operand, block); });
+      if (node->mark == USED) FOR_OPERANDS(node, operand, { use_in(p, operand, block); });
     }
     use_in_phis(p, info);
   }
-  for (uint32_t i = p->sorted.n; i-- > 0;) {
-    Ref ref = p->sorted.items[i];
-    Node *node = NODE(ir, ref);
-    node->block = best_block(ir, node, p->late[ref]);
-    if (node->a != 0) use_in(p, node->a, node->block);
-    if (node->b != 0) use_in(p, node->b, node->block);
-    if (node->c != 0) use_in(p, node->c, node->block);
+}
+
+/* Copies for the ways out of a block */
+
+/* The block right below `above` in the dominator tree that dominates `block`. */
+static Block child_towards(const Ir *ir, Block above, Block block) {
+  uint32_t depth = BLOCK_OF(ir, above)->dom_depth + 1;
+  while (BLOCK_OF(ir, block)->dom_depth > depth) {
+    Block jump = BLOCK_OF(ir, block)->dom_jump;
+    block = BLOCK_OF(ir, jump)->dom_depth >= depth ? jump : BLOCK_OF(ir, block)->idom;
   }
+  return block;
+}
+
+/* Sorts the node's uses by the ways out of the block; 0 when it is wanted in the block itself, or
+ * where ways meet again, or on too many. */
+static uint32_t find_ways(Placer *p, Ref ref, Block late, Way ways[WAYS_MAX]) {
+  Ir *ir = p->ir;
+  uint32_t n = 0, next;
+  for (uint32_t at = p->first_use[ref]; at != 0; at = next) {
+    Use *use = &p->uses.items[at - 1];
+    next = use->next;
+    if (use->block == late) return 0;
+    Block child = child_towards(ir, late, use->block);
+    if (BLOCK_OF(ir, child)->n_preds != 1) return 0;
+    uint32_t i = 0;
+    while (i < n && ways[i].block != child) i++;
+    if (i == WAYS_MAX) return 0;
+    if (i == n) ways[n++] = (Way){.block = child};
+    ways[i].is_direct |= use->block == child;
+  }
+  return n;
+}
+
+/* Does every way out want it at once? Then it may as well be computed before. */
+static bool is_wanted_on_all(const Ir *ir, Block late, const Way *ways, uint32_t n) {
+  const BlockInfo *info = BLOCK_OF(ir, late);
+  uint32_t n_direct = 0, n_succs = 0;
+  for (uint32_t i = 0; i < n; i++) n_direct += ways[i].is_direct;
+  for (uint32_t i = 0; i < info->n_succs; i++) {
+    bool is_again = false;
+    for (uint32_t k = 0; k < i && !is_again && i < 2 * WAYS_MAX; k++)
+      is_again = info->succs[k] == info->succs[i];
+    n_succs += !is_again;
+  }
+  return n_direct >= n_succs;
+}
+
+/* Takes the uses of the node over to the ways' nodes: itself for the first, copies for others,
+ * which are put on the stack. */
+static void split(Placer *p, Ref ref, Block late, Way *ways, uint32_t n) {
+  Ir *ir = p->ir;
+  Ref refs[WAYS_MAX] = {ref};
+  for (uint32_t i = 1; i < n; i++) {
+    refs[i] = ir_node(ir, IR_NOP, KIND_BOTTOM);
+    *NODE(ir, refs[i]) = *NODE(ir, ref);
+    p->late[refs[i]] = 0;
+    p->first_use[refs[i]] = 0;
+    VEC_PUSH(ir->arena, &p->copies, refs[i]);
+  }
+  uint32_t at = p->first_use[ref], next;
+  p->late[ref] = 0;
+  p->first_use[ref] = 0;
+  for (; at != 0; at = next) {
+    Use *use = &p->uses.items[at - 1];
+    next = use->next;
+    Block child = child_towards(ir, late, use->block);
+    uint32_t i = 0;
+    while (ways[i].block != child) i++;
+    *use->operand = refs[i];
+    Block old = p->late[refs[i]];
+    p->late[refs[i]] = old == 0 ? use->block : cfg_common_dominator(ir, old, use->block);
+    use->next = p->first_use[refs[i]];
+    p->first_use[refs[i]] = at;
+  }
+  for (uint32_t i = 0; i < n; i++) VEC_PUSH(ir->arena, &p->stack, refs[i]);
+}
+
+/* False: it stays whole. */
+static bool split_by_ways(Placer *p, Ref ref, Block late) {
+  Way ways[WAYS_MAX];
+  const BlockInfo *info = BLOCK_OF(p->ir, late);
+  if (info->n_succs < 2 || ir_end(p->ir, late)->op == IR_GOTO_CATCH) return false;
+  uint32_t n = find_ways(p, ref, late, ways);
+  if (n < 2 || p->ir->n_nodes + n > p->room) return false;
+  if (is_wanted_on_all(p->ir, late, ways, n)) return false;
+  split(p, ref, late, ways, n);
+  return true;
+}
+
+static void place_node(Placer *p, Ref ref) {
+  Ir *ir = p->ir;
+  VEC_PUSH(ir->arena, &p->stack, ref);
+  while (p->stack.n != 0) {
+    ref = p->stack.items[--p->stack.n];
+    Node *node = NODE(ir, ref);
+    Block late = p->late[ref], best = best_block(ir, node, late);
+    if (best == late && split_by_ways(p, ref, late)) continue;
+    node->block = best;
+    if (node->a != 0) use_in(p, &node->a, best);
+    if (node->b != 0) use_in(p, &node->b, best);
+    if (node->c != 0) use_in(p, &node->c, best);
+  }
+}
+
+static void place_nodes(Placer *p) {
+  for (uint32_t i = p->sorted.n; i-- > 0;) place_node(p, p->sorted.items[i]);
+  for (uint32_t i = 0; i < p->copies.n; i++) VEC_PUSH(p->ir->arena, &p->sorted, p->copies.items[i]);
 }
 
 static void list_by_block(Placer *p) {
@@ -266,14 +392,24 @@ static void drop_phis(Ir *ir, Block block) {
   phis->n = n;
 }
 
+/* Copies may be made without moving the nodes. */
+static void make_room(Placer *p) {
+  Ir *ir = p->ir;
+  p->room = ir->n_nodes + ir->n_nodes / 4 + 100;
+  while (ir->room_nodes < p->room) ir_grow_nodes(ir);
+  p->late = ARENA_ARRAY(ir->arena, Block, p->room);
+  p->first_use = ARENA_ARRAY(ir->arena, uint32_t, p->room);
+  p->next = arena_new(ir->arena, p->room * sizeof *p->next);
+  p->first = ARENA_ARRAY(ir->arena, Ref, ir->n_blocks);
+  p->last = arena_new(ir->arena, ir->n_blocks * sizeof *p->last);
+}
+
 void place_run(Ir *ir) {
   Placer p = {.ir = ir};
-  p.late = ARENA_ARRAY(ir->arena, Block, ir->n_nodes);
-  p.next = arena_new(ir->arena, ir->n_nodes * sizeof *p.next);
-  p.first = ARENA_ARRAY(ir->arena, Ref, ir->n_blocks);
-  p.last = arena_new(ir->arena, ir->n_blocks * sizeof *p.last);
+  make_room(&p);
   find_used(&p);
   find_early(&p);
+  use_in_lists(&p);
   place_nodes(&p);
   list_by_block(&p);
   for (uint32_t i = 0; i < ir->n_order; i++) {

@@ -12,6 +12,16 @@
 #include "gc_heap.h"
 #include "limits.h"
 
+/* A stack is looked at as it is: what was never written is no mistake here. */
+#if defined(__has_include)
+#if __has_include(<valgrind/memcheck.h>)
+#include <valgrind/memcheck.h>
+#endif
+#endif
+#ifndef VALGRIND_MAKE_MEM_DEFINED
+#define VALGRIND_MAKE_MEM_DEFINED(at, size) ((void)(at))
+#endif
+
 enum { PENDING_ROOM_MIN = 256 };
 
 /* Marking */
@@ -188,7 +198,9 @@ static void
 mark_words(Heap *heap, Alloc *alloc, const void *from, const void *end) {
   const uintptr_t *word = (const uintptr_t *)(uintptr_t)align_up((uintptr_t)from, sizeof *word);
   for (; word + 1 <= (const uintptr_t *)end; word++) {
-    Object *object = heap_find(heap, *word);
+    uintptr_t address = *word;
+    VALGRIND_MAKE_MEM_DEFINED(&address, sizeof address);
+    Object *object = heap_find(heap, address);
     if (object != NULL) mark_object(heap, alloc, object);
   }
 }

@@ -18,7 +18,7 @@
 /* Without a ticker every look is a slow one; after so many of them the clock is read, and when the
  * first was so long ago, ticks are asked for. */
 enum { SLOW_POLLS = 64 };
-#define SLOW_NS (UINT64_C(2) * 1000 * 1000)
+#define SLOW_NS (UINT64_C(100) * 1000)
 
 /* Budgets */
 

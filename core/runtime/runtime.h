@@ -50,9 +50,9 @@ RunStatus run_out_of_fuel(Act *act, Slot *value_top);
  * set. */
 RunStatus run_trap(Act *act, Trap trap);
 
-/* The bulk operations for long runs of bytes (more than a MiB): they look up after every MiB. Run by
- * act, whose frames are set, with value_top as above; status is not RUN_DONE when looking ended the
- * run. bulk.c */
+/* The bulk operations for long runs of bytes (more than a MiB): they look up after every MiB. Run
+ * by act, whose frames are set, with value_top as above; status is not RUN_DONE when looking ended
+ * the run. bulk.c */
 typedef struct BulkRun {
   Act *act;
   Slot *value_top;

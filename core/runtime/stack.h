@@ -21,8 +21,9 @@ Act *stack_prepare(Stack *stack, Func *func, void *context, char *here);
 /* Drops what a prepare from `here` would. */
 void stack_drop_left(Stack *stack, const char *here);
 RunStatus stack_run(Act *act);
-/* The two in one, with arguments from `args`, func->n_slots of them, and stack_finish after RUN_DONE:
- * the activation's slots then stay as they are until the stack is used again. NULL: as prepare. */
+/* The two in one, with arguments from `args`, func->n_slots of them, and stack_finish after
+ * RUN_DONE: the activation's slots then stay as they are until the stack is used again. NULL: as
+ * prepare. */
 typedef struct Entered {
   Act *act;
   RunStatus status;

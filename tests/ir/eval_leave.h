@@ -1,5 +1,5 @@
-/* eval_leave.h - the evaluator leaves the guest in a way of its own, so it has its own copies of the
- * helpers. They get other names, so that the compiler's can be in the same program.
+/* eval_leave.h - the evaluator leaves the guest in a way of its own, so it has its own copies of
+ * the helpers. They get other names, so that the compiler's can be in the same program.
  */
 #ifndef RILLE_TESTS_EVAL_LEAVE_H
 #define RILLE_TESTS_EVAL_LEAVE_H
