@@ -240,8 +240,12 @@ formatted() {
 
 # ---- Groups: what runs, in this order ------------------------------------------------------------
 
-group_build() {
+group_release() {
   check "build release" configure_and_build release
+}
+
+group_build() {
+  group_release
   check "build asan" configure_and_build asan
 }
 
