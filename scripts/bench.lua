@@ -1,6 +1,7 @@
 -- The benchmarks: lua scripts/bench.lua [--rounds=N] [--engine=E] [--only=TEXT] [GROUP...]
 --
--- Groups: kernels shootout calls lua load memory (all of them when none is named). Every contender runs
+-- Groups: kernels shootout calls lua load memory (all of them when none is named). Every
+-- contender runs
 -- once a round, in turn; what is printed is the median over the rounds of the ratios within one
 -- round, so that a machine that slows down for a while slows both sides. Peers are what is on PATH:
 -- node, and any runner that follows the convention of tests/bench/peers (wasm3-bench, iwasm-bench,
@@ -307,9 +308,10 @@ local function call_rows()
   }
 end
 
--- The rows: a name, {loop, loop without what is measured}, the number of the row that it is compared
--- with, how many times as long is wanted. A time within a round is the least of some short loops: on
--- a machine that does other things too, long loops measure those.
+-- The rows: a name, {loop, loop without what is measured}, the number of the row that it is
+-- compared
+-- with, how many times as long is wanted. A time within a round is the least of some short loops:
+-- on a machine that does other things too, long loops measure those.
 local function print_calls(title, rows, n)
   local times = {}
   for i = 1, #rows do times[i] = {} end
