@@ -241,10 +241,37 @@ static const uint8_t *link_target(const Placing *p, const CodeLink *link) {
   }
 }
 
+/* A function that has its place, now or among the pieces; NULL when it waits for its first call. */
+static const uint8_t *placed_func(const Placing *p, uint32_t func) {
+  const CodeSpace *space = p->space;
+  const uint8_t *at = p->at;
+  for (uint32_t i = 0; i < p->n; i++) {
+    if (p->pieces[i].kind == RECORD_FUNC && p->pieces[i].index == func) return at;
+    at += padded(p->pieces[i].compiled.size);
+  }
+  uint32_t own = func - space->owner->module->n_imported_funcs;
+  const uint8_t *lazy = space->common + space->offsets.lazy + own * LAZY_BYTES;
+  const uint8_t *now = atomic_load(&space->slots[own]);
+  return now != lazy ? now : NULL;
+}
+
+/* A call through the slot of a function that has its place already becomes a direct one, of the
+ * same length: a prefix without meaning takes the byte that is left. */
+static bool link_directly(const Placing *p, const CodeLink *link, uint8_t *field) {
+  enum { CALL_MEMORY = 0x15FF, CALL = 0xE867 };
+  if (link->kind != LINK_SLOT || load_u16(field - 2) != CALL_MEMORY) return false;
+  const uint8_t *target = placed_func(p, link->index);
+  if (target == NULL) return false;
+  store_u16(field - 2, CALL);
+  store_u32(field, (uint32_t)(target - (field + 4)));
+  return true;
+}
+
 static void link_piece(const Placing *p, const Compiled *compiled, uint8_t *at) {
   for (uint32_t i = 0; i < compiled->n_links; i++) {
     const CodeLink *link = &compiled->links[i];
     uint8_t *field = at + link->at;
+    if (link_directly(p, link, field)) continue;
     int64_t distance = link_target(p, link) - (field + 4 + link->tail);
     store_u32(field, load_u32(field) + (uint32_t)distance);
   }

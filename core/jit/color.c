@@ -194,7 +194,8 @@ static void free_ended(Color *c, const Ins *ins) {
   const Operand *uses = INS_OPERANDS(c->f, ins) + ins->n_defs;
   for (unsigned i = 0; i < ins->n_uses; i++) {
     VReg v = uses[i].v;
-    if (v == 0 || c->f->vregs[v].kind == V_CONST || uses[i].next != NEVER) continue;
+    bool ends = uses[i].next == NEVER || (uses[i].flags & OPERAND_DROPS);
+    if (v == 0 || c->f->vregs[v].kind == V_CONST || !ends) continue;
     if (is_in_register(c, v)) take_back(c, c->reg[v]);
   }
 }

@@ -1,15 +1,23 @@
 /* jit.c - one function through all passes.
  */
+#include <cpuid.h>
+
 #include "engine.h"
 #include "passes.h"
 #include "x64/emit.h"
+
+/* Not every C compiler knows the feature by name. */
+static bool has_lzcnt(void) {
+  unsigned a, b, c, d;
+  return __get_cpuid(0x80000001, &a, &b, &c, &d) != 0 && (c >> 5 & 1) != 0;
+}
 
 JitTarget jit_host_target(void) {
   __builtin_cpu_init();
   return (JitTarget){.has_avx = __builtin_cpu_supports("avx"),
                      .has_bmi1 = __builtin_cpu_supports("bmi"),
                      .has_bmi2 = __builtin_cpu_supports("bmi2"),
-                     .has_lzcnt = __builtin_cpu_supports("lzcnt"),
+                     .has_lzcnt = has_lzcnt(),
                      .has_popcnt = __builtin_cpu_supports("popcnt"),
                      .has_sse42 = __builtin_cpu_supports("sse4.2"),
                      .uses_signals = true};

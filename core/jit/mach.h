@@ -47,6 +47,7 @@ enum {                     /* Operand.flags */
        OPERAND_STACK = 2,  /* ANY: goes to the outgoing arguments, at `offset` */
        OPERAND_MEM = 4,    /* use: a frame slot will do as well as a register */
        OPERAND_SLOT = 8,   /* set by spill.c: it is read from its slot */
+       OPERAND_DROPS = 32, /* set by spill.c: its value gives up its register behind this use */
        OPERAND_EARLY = 16, /* def or temporary: written before all uses are read */
 };
 

@@ -28,7 +28,8 @@ typedef struct Way {
   bool is_direct; /* some use stands in `block` itself */
 } Way;
 
-enum { WAYS_MAX = 16 };
+/* Splitting looks at all uses each time: more make it too slow. */
+enum { WAYS_MAX = 16, SPLIT_USES_MAX = 64 };
 
 typedef struct Placer {
   Ir *ir;
@@ -200,11 +201,10 @@ static Block child_towards(const Ir *ir, Block above, Block block) {
  * where ways meet again, or on too many. */
 static uint32_t find_ways(Placer *p, Ref ref, Block late, Way ways[WAYS_MAX]) {
   Ir *ir = p->ir;
-  uint32_t n = 0, next;
-  for (uint32_t at = p->first_use[ref]; at != 0; at = next) {
-    Use *use = &p->uses.items[at - 1];
-    next = use->next;
-    if (use->block == late) return 0;
+  uint32_t n = 0, n_uses = 0;
+  for (uint32_t at = p->first_use[ref]; at != 0; at = p->uses.items[at - 1].next) {
+    const Use *use = &p->uses.items[at - 1];
+    if (use->block == late || ++n_uses > SPLIT_USES_MAX) return 0;
     Block child = child_towards(ir, late, use->block);
     if (BLOCK_OF(ir, child)->n_preds != 1) return 0;
     uint32_t i = 0;

@@ -334,9 +334,31 @@ static void make_room(Spill *s, uint32_t index, const Ins *ins) {
   }
 }
 
-static void after_uses(Spill *s, const Ins *ins) {
+/* A value that is not used again before a call takes no register from here on: it would lose it
+ * anyway. */
+static bool is_lost_before(uint32_t next, uint32_t pos) {
+  return next != NEVER && next - pos >= FAR && next - pos < EXIT_FAR;
+}
+
+/* Plain uses only: fixed ones are copied, and what happens to their own register is settled before.
+ */
+static void drop_lost(Spill *s, const Ins *ins, uint32_t pos) {
   Mach *f = s->f;
-  const Operand *uses = INS_OPERANDS(f, ins) + ins->n_defs;
+  Operand *uses = INS_OPERANDS(f, ins) + ins->n_defs;
+  if (ins->flags & INS_LEAVES) return;
+  for (unsigned i = 0; i < ins->n_uses; i++) {
+    VReg v = uses[i].v;
+    if (v == 0 || !is_in(s, v) || f->vregs[v].kind != V_PLAIN) continue;
+    if (uses[i].fixed != REG_NONE || !is_lost_before(uses[i].next, pos)) continue;
+    need_slot(s, v, s->block);
+    remove_value(s, v);
+    uses[i].flags |= OPERAND_DROPS;
+  }
+}
+
+static void after_uses(Spill *s, const Ins *ins, uint32_t pos) {
+  Mach *f = s->f;
+  Operand *uses = INS_OPERANDS(f, ins) + ins->n_defs;
   for (unsigned i = 0; i < ins->n_uses; i++) {
     VReg v = uses[i].v;
     if (v == 0 || !is_in(s, v)) continue;
@@ -346,7 +368,10 @@ static void after_uses(Spill *s, const Ins *ins) {
       s->next[v] = uses[i].next;
     }
   }
-  if (!(ins->flags & INS_CALL)) return;
+  if (!(ins->flags & INS_CALL)) {
+    drop_lost(s, ins, pos);
+    return;
+  }
   for (unsigned c = 0; c < CLASSES; c++) {
     for (; s->in[c].n != 0; remove_at(s, &s->in[c], s->in[c].n - 1))
       need_slot(s, s->in[c].items[s->in[c].n - 1], s->block);
@@ -356,7 +381,7 @@ static void after_uses(Spill *s, const Ins *ins) {
 static void walk_ins(Spill *s, uint32_t index, const Ins *ins, uint32_t pos) {
   load_uses(s, index, ins, pos);
   if (!(ins->flags & (INS_CALL | INS_LEAVES))) make_room(s, index, ins);
-  after_uses(s, ins);
+  after_uses(s, ins, pos);
   const Operand *defs = INS_OPERANDS(s->f, ins);
   for (unsigned i = 0; i < ins->n_defs; i++) {
     if (defs[i].v != 0 && defs[i].next != NEVER) insert(s, defs[i].v, defs[i].next);

@@ -23,13 +23,14 @@
 #include <sanitizer/common_interface_defs.h>
 #endif
 #if defined(__has_include)
-#if __has_include(<valgrind/valgrind.h>)
-#include <valgrind/valgrind.h>
+#if __has_include(<valgrind/memcheck.h>)
+#include <valgrind/memcheck.h>
 #endif
 #endif
 #ifndef VALGRIND_STACK_REGISTER
 #define VALGRIND_STACK_REGISTER(start, end) 0
 #define VALGRIND_STACK_DEREGISTER(id)       ((void)(id))
+#define VALGRIND_MAKE_MEM_UNDEFINED(at, n)  ((void)(at))
 #endif
 
 #define STACK_BYTES   MIB
@@ -269,6 +270,8 @@ static bool place_nested(const Act *outer, Instance *instance, Place *place) {
                    .machine = (char *)(((uintptr_t)outer->guest_sp - 128) & ~(uintptr_t)15),
                    .instance = outer->instance != NULL ? outer->instance : instance,
                    .depth = outer->depth + 1};
+  /* Frames that have returned lay there. */
+  VALGRIND_MAKE_MEM_UNDEFINED(place->machine - 4 * KIB, 4 * KIB);
   return place->depth < STACK_NESTING_MAX &&
          place->machine - (char *)outer->stack->values_end >= (ptrdiff_t)MACHINE_ROOM;
 }
