@@ -132,12 +132,16 @@ static size_t wanted_size(const Module *module) {
 }
 
 static bool open_data(CodeSpace *space, uint32_t n_funcs) {
-  space->data_bytes = page_round((COUNT_OF(helper_addresses) + n_funcs + 1) * sizeof(void *));
+  const Module *module = space->owner->module;
+  size_t n_words = COUNT_OF(helper_addresses) + n_funcs + module->n_types + 1;
+  space->data_bytes = page_round(n_words * sizeof(void *));
   if (!os_commit(space->base, space->data_bytes)) return false;
   space->helpers = (void **)(void *)space->base;
   space->slots = (void *_Atomic *)(void *)(space->helpers + COUNT_OF(helper_addresses));
+  space->types = (const Type **)(void *)(space->slots + n_funcs);
   for (size_t i = 0; i < COUNT_OF(helper_addresses); i++)
     space->helpers[i] = (void *)helper_addresses[i];
+  for (uint32_t i = 0; i < module->n_types; i++) space->types[i] = type_of_id(module->type_ids[i]);
   space->used = space->data_bytes;
   return true;
 }
@@ -237,6 +241,7 @@ static const uint8_t *link_target(const Placing *p, const CodeLink *link) {
       return (const uint8_t *)&space->slots[link->index - space->owner->module->n_imported_funcs];
     case LINK_STUB: return space->common + space->offsets.stubs[link->index];
     case LINK_HELPER: return (const uint8_t *)&space->helpers[link->index];
+    case LINK_TYPE: return (const uint8_t *)&space->types[link->index];
     default: return adapter_of(p, link->index);
   }
 }

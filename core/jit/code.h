@@ -1,10 +1,10 @@
 /* code.h - code memory, and finding out what lies in it.
  *
  * A module has one region of address space for each way its code was compiled: with or without
- * fuel, with guard pages or checks. Its first pages are data: addresses of helpers and a slot for
- * each function, through which calls go. Code follows, in pages that are written once, become
- * executable and are never written again. A slot holds a stub that compiles until the function is
- * compiled, so nothing is ever patched; a fork copies slots and shares code.
+ * fuel, with guard pages or checks. Its first pages are data: addresses of helpers, types,
+ * and a slot for each function, through which calls go. Code follows, in pages that are written
+ * once, become executable and are never written again. A slot holds a stub that compiles until the
+ * function is compiled, so nothing is ever patched; a fork copies slots and shares code.
  */
 #ifndef RILLE_JIT_CODE_H
 #define RILLE_JIT_CODE_H
@@ -36,6 +36,7 @@ typedef struct CodeSpace {
   size_t data_bytes, used; /* `used` counts from base; both are whole pages */
   void **helpers;
   void *_Atomic *slots;    /* by function that the module defines */
+  const Type **types;      /* canonical, by type */
   void *_Atomic *adapters; /* by type, or NULL */
   void *_Atomic *entries;
   CodeRecord *records;

@@ -20,6 +20,7 @@ typedef enum LinkKind {
   LINK_STUB,    /* STUB_x */
   LINK_HELPER,  /* the slot of a helper's address */
   LINK_ADAPTER, /* the adapter of a type */
+  LINK_TYPE,    /* where the address of the canonical type is */
 } LinkKind;
 typedef struct CodeLink {
   uint32_t at; /* of a 32-bit distance, counted from its end + tail */

@@ -128,9 +128,17 @@ static void return_(Emit *e) {
   enc_ret(&e->out, e->param_bytes);
 }
 
-static const Type *wanted_type(const Emit *e, const Ins *ins) {
-  const Module *module = e->f->ir->module;
-  return type_of_id(module->type_ids[ins->imm]);
+/* Where the address of the instruction's type is: code that is kept in files names no addresses. */
+static Mem wanted_type(const Ins *ins) {
+  return mem_label(emit_link(LINK_TYPE, (uint32_t)ins->imm));
+}
+
+static bool wants_final_type(const Emit *e, const Ins *ins) {
+  return e->f->ir->module->types[ins->imm].is_final;
+}
+
+static void type(Emit *e, const Ins *ins) {
+  enc_rm(&e->out, ENC_MOV, 8, operand_reg(e, ins, 0), wanted_type(ins));
 }
 
 /* Its table, bounds, null, its type: in this order. */
@@ -145,9 +153,8 @@ static void look_up(Emit *e, const Ins *ins) {
   enc_rr(out, ENC_TEST, 8, RAX, RAX);
   emit_jump_if(e, CC_E, emit_trap_label(e, TRAP_UNINITIALIZED_ELEMENT, ins));
   enc_rm(out, ENC_MOV, 8, temp, mem_at(RAX, offsetof(Func, type)));
-  const Type *type = wanted_type(e, ins);
-  enc_alu_rm(out, ALU_CMP, 8, temp, emit_constant(e, (uint64_t)(uintptr_t)type, 0, 8));
-  if (type->is_final) {
+  enc_alu_rm(out, ALU_CMP, 8, temp, wanted_type(ins));
+  if (wants_final_type(e, ins)) {
     emit_jump_if(e, CC_NE, emit_trap_label(e, TRAP_INDIRECT_CALL_TYPE, ins));
     return;
   }
@@ -159,8 +166,7 @@ static void look_up(Emit *e, const Ins *ins) {
 
 void emit_cold_subtype(Emit *e, const Cold *cold) {
   Asm *out = &e->out;
-  const Type *type = wanted_type(e, cold->ins);
-  enc_group_m(out, 0xFF, 4, 6, emit_constant(e, (uint64_t)(uintptr_t)type, 0, 8));
+  enc_group_m(out, 0xFF, 4, 6, wanted_type(cold->ins));
   enc_call_label(out, emit_link(LINK_STUB, STUB_SUBTYPE));
   enc_rm(out, ENC_LEA, 8, RSP, mem_at(RSP, 8));
   emit_jump_if(e, CC_E, emit_trap_label(e, TRAP_INDIRECT_CALL_TYPE, cold->ins));
@@ -193,6 +199,7 @@ static void throw_(Emit *e, const Ins *ins) {
 
 bool emit_call(Emit *e, const Ins *ins) {
   switch (ins->op) {
+    case MOP_TYPE: type(e, ins); return true;
     case MOP_CALL: call(e, ins); return true;
     case MOP_CALL_IMPORT: call_import(e, ins); return true;
     case MOP_CALL_FUNC: call_func(e, ins); return true;

@@ -1263,8 +1263,8 @@ static void memory_bytes(Isel *s, Ref ref, const Node *node) {
 
 static void type_object(Isel *s, Ref ref, const Node *node) {
   VReg d = isel_def(s, ref);
-  Ins *ins = isel_begin(s, MOP_CONST, 8);
-  ins->imm = (uint64_t)(uintptr_t)type_of_id(s->ir->module->type_ids[node->imm]);
+  Ins *ins = isel_begin(s, MOP_TYPE, 8);
+  ins->imm = node->imm;
   isel_add_def(s, ins, d);
   s->f->vregs[d].kind = V_REMADE;
 }
