@@ -91,6 +91,9 @@ static int complete_entry(lua_State *L, Runner *self, rille_Activation *a, rille
   push_results(L, entry, a->slots);
   int n = (int)entry->n_results;
   if (UNLIKELY(a->outer != NULL) && L != entry->runner.state->main) rille_pause_clock(a);
+#if HAS_CALLK
+  if (LIKELY(L == entry->runner.state->main)) wasm_left_nothing(L, entry->runner.state, a);
+#endif
   rille_finish(a);
   if (UNLIKELY(entry->inst->is_traced)) wasm_trace(L, entry->inst, "return", entry->name, n);
   return HAS_CALLK ? n : n + 2;
@@ -278,9 +281,11 @@ static rille_Status host_call(rille_Activation *a, void *data, rille_Slot *slots
   lua_State *L = a->context;
   const rille_FuncType *type = rille_func_type(a->host_func);
   int n_params = (int)closure->n_params, n_results = (int)closure->n_results;
+  bool is_main = L == closure->state->main;
+  if (LIKELY(is_main)) wasm_name_frame(L, closure->state, a);
   push_call(L, closure, type, slots);
   if (UNLIKELY(may_catch(a))) return call_guarded(L, a, closure, type, slots);
-  if (LIKELY(L == closure->state->main)) {
+  if (LIKELY(is_main)) {
     lua_call(L, n_params, n_results);
   } else {
     rille_pause_clock(a);
@@ -288,6 +293,7 @@ static rille_Status host_call(rille_Activation *a, void *data, rille_Slot *slots
     rille_continue_clock(a);
   }
   take_results(L, closure, type, a, slots);
+  if (LIKELY(is_main)) wasm_left_nothing(L, closure->state, a);
   return RILLE_DONE;
 }
 
@@ -301,10 +307,13 @@ static rille_Status host_call_i32(rille_Activation *a, void *data, rille_Slot *s
   int n_params = (int)closure->n_params, n_results = (int)closure->n_results;
   compat_rawgeti(L, lua_upvalueindex(UP_REFS), closure->id);
   for (int i = 0; i < n_params; i++) lua_pushinteger(L, (int32_t)slots[i]);
+  wasm_name_frame(L, closure->state, a);
   lua_call(L, n_params, n_results);
-  if (n_results == 0) return RILLE_DONE;
-  if (UNLIKELY(!wasm_read_i32(L, -1, slots))) bad_result(L, closure, 0, -1, RILLE_I32);
-  lua_pop(L, 1);
+  if (n_results > 0) {
+    if (UNLIKELY(!wasm_read_i32(L, -1, slots))) bad_result(L, closure, 0, -1, RILLE_I32);
+    lua_pop(L, 1);
+  }
+  wasm_left_nothing(L, closure->state, a);
   return RILLE_DONE;
 }
 
@@ -622,10 +631,10 @@ static bool is_numbers_alone(const Entry *entry) {
   return true;
 }
 
-/* Calls that most are of, on the main thread, when nothing needs a second look. What is not as
+/* Calls that most are of, on the idle main thread, when nothing needs a second look. What is not as
  * expected starts over in wasm_entry. */
 static FORCE_INLINE bool may_enter_at_once(const lua_State *L, const Entry *entry) {
-  return LIKELY(entry->inst->is_plain && L == entry->runner.state->main);
+  return LIKELY(entry->inst->is_plain && L == entry->runner.state->idle);
 }
 
 static FORCE_INLINE rille_Entered enter_at_once(lua_State *L, const Entry *entry,
@@ -693,6 +702,15 @@ bool wasm_is_entry(lua_CFunction function) {
 
 /* ---- Hooks ------------------------------------------------------------------------------------*/
 
+#if HAS_CALLK
+/* A frame that called a host function has a name already, and that function may be what is polled
+ * now, from a frame of its own. */
+static void name_polled_frame(lua_State *L, rille_Activation *a) {
+  State *state = ((const Inst *)rille_instance_user(rille_func_instance(a->func)))->runner.state;
+  if (L == state->main && a->user == 0) wasm_name_frame(L, state, a);
+}
+#endif
+
 /* Pending hooks of Lua run when Lua code runs: a loop of as many instructions as the count hook
  * waits for, within reason. */
 rille_Status wasm_poll(rille_Activation *a) {
@@ -702,6 +720,9 @@ rille_Status wasm_poll(rille_Activation *a) {
   int n = lua_gethookmask(L) & LUA_MASKCOUNT ? lua_gethookcount(L) : 1;
   (void)compat_rawgetp(L, LUA_REGISTRYINDEX, &key_tick);
   lua_pushinteger(L, n < MOST_TICKS ? n : MOST_TICKS);
+#if HAS_CALLK
+  name_polled_frame(L, a);
+#endif
   run_tick(L, a);
   return RILLE_DONE;
 }

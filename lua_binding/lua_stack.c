@@ -162,12 +162,31 @@ static rille_Activation *with_serial(rille_Stack *stack, intptr_t serial) {
   return a;
 }
 
-/* The innermost activation that has a frame on Lua's stack, or NULL. */
-static rille_Activation *innermost_alive(lua_State *L, rille_Stack *stack) {
+/* The activation of the frame, or NULL. */
+static rille_Activation *of_frame(lua_State *L, const State *state, rille_Stack *stack,
+                                  lua_Debug *frame) {
+#if HAS_CALLK
+  if (L == state->main) {
+    rille_Activation *a = with_serial(stack, (intptr_t)frame->i_ci);
+    if (!a) return NULL;
+    lua_getinfo(L, "f", frame);
+    bool is_ours = wasm_is_running_function(lua_tocfunction(L, -1));
+    lua_pop(L, 1);
+    return is_ours ? a : NULL;
+  }
+#else
+  (void)state;
+#endif
+  intptr_t serial = serial_of_frame(L, frame);
+  return serial ? with_serial(stack, serial) : NULL;
+}
+
+/* The innermost activation that has a frame on Lua's stack from `level` up, or NULL. */
+static rille_Activation *innermost_alive(lua_State *L, const State *state, rille_Stack *stack,
+                                         int level) {
   lua_Debug frame;
-  for (int level = 1; lua_getstack(L, level, &frame); level++) {
-    intptr_t serial = serial_of_frame(L, &frame);
-    rille_Activation *a = serial ? with_serial(stack, serial) : NULL;
+  for (; lua_getstack(L, level, &frame); level++) {
+    rille_Activation *a = of_frame(L, state, stack, &frame);
     if (a) return a;
   }
   return NULL;
@@ -178,10 +197,10 @@ static void drop_above(rille_Stack *stack, const rille_Activation *alive) {
   for (rille_Activation *top; (top = rille_stack_top(stack)) != alive;) rille_finish(top);
 }
 
-static COLD void drop_dead(lua_State *L, rille_Stack *stack) {
-  drop_above(stack, innermost_alive(L, stack));
+static COLD void drop_dead(lua_State *L, const State *state, rille_Stack *stack) {
+  drop_above(stack, innermost_alive(L, state, stack, 1));
   rille_Activation *top = rille_stack_top(stack);
-  if (!top) return;
+  if (!top || (HAS_CALLK && L == state->main)) return;
   rille_pin(stack);
   rille_continue_clock(top);
 }
@@ -189,11 +208,7 @@ static COLD void drop_dead(lua_State *L, rille_Stack *stack) {
 bool wasm_main_is_running(lua_State *L, const State *state) {
   rille_Stack *stack = state->main_stack;
   if (!stack) return false;
-  if (HAS_CALLK) {
-    rille_drop_left(stack);
-  } else {
-    drop_above(stack, innermost_alive(L, stack));
-  }
+  drop_above(stack, innermost_alive(L, state, stack, 1));
   return rille_stack_top(stack) != NULL;
 }
 
@@ -202,9 +217,15 @@ bool wasm_main_is_running(lua_State *L, const State *state) {
 rille_Activation *wasm_prepare(lua_State *L, State *state, rille_Func *func) {
   rille_Stack *stack = state->main_stack;
   if (UNLIKELY(L != state->main)) stack = find_stack(L, state, true);
-  if ((!HAS_CALLK || L != state->main) && rille_stack_top(stack)) drop_dead(L, stack);
+  if (rille_stack_top(stack)) drop_dead(L, state, stack);
   rille_Activation *a = rille_prepare(stack, func, L);
   if (UNLIKELY(!a)) wasm_raise_out_of_bounds(L, "call stack exhausted");
+#if HAS_CALLK
+  if (LIKELY(L == state->main)) {
+    wasm_name_frame(L, state, a);
+    return a;
+  }
+#endif
   state->serial = state->serial % INT32_MAX + 1; /* 0 says that there is no mark */
   a->user = (intptr_t)state->serial;
   return a;

@@ -73,7 +73,7 @@ static int state_gc(lua_State *L) {
   self->state = NULL;
   state->is_closing = true;
   if (!wasm_main_is_running(L, state)) {
-    state->main = NULL;
+    state->main = state->idle = NULL;
     wasm_free_main_stack(state);
     wasm_free_released(state);
   }

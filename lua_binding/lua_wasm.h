@@ -32,6 +32,7 @@ typedef struct State {
   rille_Engine *engine;
   lua_State *main; /* the main thread, once it was seen; never collected */
   rille_Stack *main_stack;
+  lua_State *idle; /* the main thread, while nothing is on its guest stack that may be nested in */
   bool raises_strings;
   bool boxes_integers; /* reserved for results on Luas without integers: load option i64 */
   uint32_t next_id, n_free_ids, free_ids_room;
@@ -317,6 +318,29 @@ void wasm_anchor(lua_State *L, int group, int value);
 void wasm_open_stack(lua_State *L);
 /* An activation of the function on the stack of the running coroutine. */
 rille_Activation *wasm_prepare(lua_State *L, State *state, rille_Func *func);
+#if HAS_CALLK
+/* What names the activation of the frame of Lua that runs now, on the main thread: Lua's record of
+ * the frame. Once the frame is gone the record serves whatever runs at that depth: a call of ours
+ * drops what it named before, and to any other it means nothing. */
+static inline intptr_t wasm_frame_record(lua_State *L) {
+  lua_Debug frame;
+  lua_getstack(L, 0, &frame);
+  return (intptr_t)frame.i_ci;
+}
+
+/* Before a host function runs Lua code on the main thread: an error of that leaves the activation
+ * behind, and the next entry has to find out. */
+static inline void wasm_name_frame(lua_State *L, State *state, rille_Activation *activation) {
+  activation->user = wasm_frame_record(L);
+  state->idle = NULL;
+}
+
+/* When it has returned, or the activation has ended. */
+static inline void wasm_left_nothing(lua_State *L, State *state,
+                                     const rille_Activation *activation) {
+  if (activation->outer == NULL) state->idle = L;
+}
+#endif
 /* After the arguments were read: lets the frame of the running function (its stack index 1) say
  * which activation it is of. With lua_callk nothing to do on the main thread. */
 void wasm_mark_frame(lua_State *L, const State *state, const rille_Activation *activation);

@@ -192,3 +192,53 @@ test("a hook interrupts", function()
   eq(ok, false)
   eq(err.code, "interrupt")
 end)
+
+-- What an error left behind is no outer call of what is entered from deeper in the C stack.
+local function left_by(name, fail)
+  test("limits hold after " .. name, function()
+    local i = assert(wasm.instantiate(spin, {}, {timeout = 0.05}))
+    eq(pcall(fail), false)
+    local err
+    string.gsub("x", "x", function()
+      err = select(2, pcall(i.exports.spin))
+    end)
+    eq(err.code, "timeout")
+    eq(i.exports.count(5), 5)
+  end)
+end
+
+local failing = assert(wasm.instantiate([[(module (import "e" "f" (func $f))
+  (import "e" "r" (func $r (result i32)))
+  (func (export "raise") (call $f)) (func (export "bad") (drop (call $r)))
+  (func (export "take") (param i32)) (func (export "take_ref") (param externref i32))
+  (func (export "wait") (param i32) (loop $l (br_if $l (i32.eqz (local.get 0))))))]],
+  {e = {f = function() error("left") end, r = function() return "no number" end}}))
+left_by("an error of a host function", failing.exports.raise)
+left_by("a bad result", failing.exports.bad)
+left_by("a bad argument", function() failing.exports.take("x") end)
+left_by("a bad argument after a reference", function() failing.exports.take_ref({}, "x") end)
+left_by("an error in a nested call", function()
+  local outer = assert(wasm.instantiate([[(module (import "e" "f" (func $f))
+    (func (export "g") (call $f)))]], {e = {f = failing.exports.raise}}))
+  outer.exports.g()
+end)
+left_by("a hook", function()
+  debug.sethook(function()
+    debug.sethook()
+    error("hook")
+  end, "", 1000)
+  failing.exports.wait(0)
+end)
+
+test("an error deeper in a call leaves the call as it was", function()
+  local i
+  i = assert(wasm.instantiate([[(module (import "e" "f" (func $f (param i32) (result i32)))
+    (func (export "g") (param i32) (result i32) (i32.add (i32.const 1) (call $f (local.get 0)))))]],
+    {e = {f = function(n)
+      if n == 0 then error("bottom") end
+      eq(pcall(i.exports.g, n - 1), n > 1)
+      string.gsub("x", "x", function() eq(pcall(i.exports.g, n - 1), n > 1) end)
+      return n
+    end}}))
+  eq(i.exports.g(5), 6)
+end)
