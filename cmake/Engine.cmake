@@ -19,7 +19,7 @@ endforeach()
 if(NOT RILLE_CPU STREQUAL "x64" OR NOT UNIX)
   set(RILLE_COMPILER OFF)
   list(FILTER RILLE_SOURCES EXCLUDE REGEX
-    "/jit/(mach|live|spill|slots|color|moves|check_regs|code|engine|jit|helper)[.]c$")
+    "/jit/(mach|live|spill|slots|color|moves|check_regs|code|engine|jit|helper|eager|fill|keep|serialize|cache|tools)[.]c$")
 endif()
 
 add_library(rille_objects OBJECT ${RILLE_SOURCES})

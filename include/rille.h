@@ -167,14 +167,27 @@ typedef struct rille_LoadOptions {
   const char *const *off; /* features to switch off */
   const char *engine;     /* "interpreter", "compiler" or NULL: the best there is */
   bool deterministic;     /* every NaN canonical, relaxed SIMD in its deterministic profile */
+  bool eager;             /* the compiler: all functions now, on all cores */
+  bool native;       /* rille_load: take what rille_serialize gave, if it is whole. It holds machine
+                        code that runs outside the sandbox: only from where nobody can forge it */
+  bool perf;         /* the compiler: name functions for Linux' perf in /tmp/perf-PID.map */
+  bool gdb;          /* the compiler: describe functions to a debugger by GDB's interface */
+  const char *cache; /* the compiler: a directory that keeps code between runs, or NULL */
 } rille_LoadOptions;
 
 /* A binary or WAT text, told apart by the first bytes; the bytes are copied. options may be NULL.
- */
+ * With a cache all functions are taken from a file there, when it is this user's alone, whole, and
+ * made by this build from this module for this processor; else they are compiled and the file is
+ * written. */
 RILLE_API rille_Module *rille_load(rille_Engine *engine, const void *bytes, size_t size,
                                    const rille_LoadOptions *options, rille_Error **error);
 RILLE_API rille_Module *rille_load_file(rille_Engine *engine, const char *path,
                                         const rille_LoadOptions *options, rille_Error **error);
+/* The module with code for all its functions, for rille_load with `native` in another process:
+ * there the code is taken when build and processor are the same, else the module alone. *out: give
+ * it back with rille_free_bytes. */
+RILLE_API bool rille_serialize(rille_Module *module, uint8_t **out, size_t *out_size,
+                               rille_Error **error);
 RILLE_API void rille_retain_module(rille_Module *module);
 RILLE_API void rille_free_module(rille_Module *module);
 
@@ -233,6 +246,9 @@ typedef struct rille_ModuleStats {
   size_t code_bytes;     /* of the code section */
   size_t prepared_funcs; /* of which code for the active engine was made so far */
   size_t prepared_bytes; /* how large that is */
+  size_t kept_funcs;     /* of these: taken from a cache or a serialised module */
+  uint64_t prepare_ns;   /* time that compiling took */
+  const char *engine;    /* "interpreter" or "compiler" */
 } rille_ModuleStats;
 RILLE_API void rille_module_stats(const rille_Module *module, rille_ModuleStats *out);
 

@@ -1,14 +1,7 @@
-/* lua_module.c - loading, and Module objects.
- *
- * A serialised module is a header (magic, version, size and FNV-1a hash of the rest) and the Wasm
- * bytes; it is taken only with the load option `native`.
- */
+/* lua_module.c - loading, and Module objects. */
 #include "lua_wasm.h"
 
 static const char *const load_option_names[] = {WASM_LOAD_OPTIONS, NULL};
-
-#define SERIAL_MAGIC "\0rille1\n"
-enum { SERIAL_MAGIC_SIZE = 8, SERIAL_HEADER_SIZE = 24 };
 
 /* ---- Loading ----------------------------------------------------------------------------------*/
 
@@ -78,7 +71,7 @@ static void check_engine(lua_State *L, const char *engine, const char *function)
 
 typedef struct Options {
   rille_LoadOptions load;
-  bool boxes_i64, is_native;
+  bool boxes_i64;
 } Options;
 
 /* Fills the options; strings in them are held by the tables, lists by a userdata that is pushed. */
@@ -99,8 +92,11 @@ static void read_options(lua_State *L, int at, const char *function, const char 
   if (!out->load.engine) out->load.engine = wasm_option_string(L, config, function, "engine");
   out->load.name = wasm_option_string(L, at, function, "name");
   out->load.deterministic = wasm_option_bool(L, at, function, "deterministic", false);
-  (void)wasm_option_bool(L, at, function, "eager", false);
-  out->is_native = wasm_option_bool(L, at, function, "native", false);
+  out->load.eager = wasm_option_bool(L, at, function, "eager", false);
+  out->load.native = wasm_option_bool(L, at, function, "native", false);
+  out->load.perf = wasm_option_bool(L, config, function, "perf", false);
+  out->load.gdb = wasm_option_bool(L, config, function, "gdb", false);
+  out->load.cache = wasm_config_cache(L, config);
   const char *i64 = wasm_option_string(L, at, function, "i64");
   if (i64 && strcmp(i64, "boxed") != 0 && strcmp(i64, "auto") != 0) {
     luaL_error(L, "bad option 'i64' to '%s' ('boxed' or 'auto' expected, got '%s')", function, i64);
@@ -130,28 +126,7 @@ static const char *recognise(const unsigned char *bytes, size_t size) {
   if (size >= 8 && memcmp(bytes, "\0asm", 4) == 0 && bytes[4] == 0x0d && bytes[6] == 1) {
     return "a WebAssembly component; core modules only are supported";
   }
-  if (size >= SERIAL_MAGIC_SIZE && memcmp(bytes, SERIAL_MAGIC, SERIAL_MAGIC_SIZE) == 0) {
-    return "a serialised module, which only the load option native=true takes";
-  }
   return NULL;
-}
-
-static uint64_t hash_bytes(const uint8_t *bytes, size_t size) {
-  uint64_t hash = UINT64_C(0xcbf29ce484222325);
-  for (size_t i = 0; i < size; i++) hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
-  return hash;
-}
-
-/* The Wasm bytes in a serialised module, or NULL. */
-static const char *unpack_serial(const char *bytes, size_t *size) {
-  uint64_t stored_size, hash;
-  if (*size < SERIAL_HEADER_SIZE) return NULL;
-  memcpy(&stored_size, bytes + 8, 8);
-  memcpy(&hash, bytes + 16, 8);
-  *size -= SERIAL_HEADER_SIZE;
-  bytes += SERIAL_HEADER_SIZE;
-  if (stored_size != *size || hash != hash_bytes((const uint8_t *)bytes, *size)) return NULL;
-  return bytes;
 }
 
 bool wasm_load_source(lua_State *L, const char *function, int at, int options_at,
@@ -164,15 +139,10 @@ bool wasm_load_source(lua_State *L, const char *function, int at, int options_at
   read_options(L, options_at, function, names, &options);
   size_t size;
   const char *bytes = lua_tolstring(L, at, &size);
-  bool is_serial = size >= 8 && memcmp(bytes, SERIAL_MAGIC, SERIAL_MAGIC_SIZE) == 0;
-  const char *what = is_serial && options.is_native ? NULL : recognise((const void *)bytes, size);
+  const char *what = recognise((const void *)bytes, size);
   if (what) {
     lua_pushfstring(L, "this is %s", what);
     wasm_push_new_error(L, RILLE_ERROR_UNSUPPORTED, NULL, lua_tostring(L, -1));
-    return false;
-  }
-  if (is_serial && !(bytes = unpack_serial(bytes, &size))) {
-    wasm_push_new_error(L, RILLE_ERROR_MALFORMED, NULL, "the serialised module is damaged");
     return false;
   }
   rille_Error *error = NULL;
@@ -387,21 +357,25 @@ static int module_stats(lua_State *L) {
   set_count(L, "code_bytes", stats.code_bytes);
   set_count(L, "prepared_funcs", stats.prepared_funcs);
   set_count(L, "prepared_bytes", stats.prepared_bytes);
+  set_count(L, "kept_funcs", stats.kept_funcs);
+  lua_pushnumber(L, (lua_Number)stats.prepare_ns * 1e-9);
+  lua_setfield(L, -2, "prepare_seconds");
+  lua_pushstring(L, stats.engine);
+  lua_setfield(L, -2, "engine");
   return 1;
 }
 
 static int module_serialize(lua_State *L) {
   const ModuleBox *box = check_module(L, "serialize");
+  uint8_t *bytes;
   size_t size;
-  const uint8_t *bytes = rille_module_bytes(box->module, &size);
-  uint64_t hash = hash_bytes(bytes, size), stored_size = size;
-  char header[SERIAL_HEADER_SIZE];
-  memcpy(header, SERIAL_MAGIC, SERIAL_MAGIC_SIZE);
-  memcpy(header + 8, &stored_size, 8);
-  memcpy(header + 16, &hash, 8);
-  lua_pushlstring(L, header, sizeof header);
+  rille_Error *error = NULL;
+  if (!rille_serialize(box->module, &bytes, &size, &error)) {
+    wasm_push_error(L, error);
+    return wasm_return_error(L);
+  }
   lua_pushlstring(L, (const char *)bytes, size);
-  lua_concat(L, 2);
+  rille_free_bytes(box->state->engine, bytes, size);
   return 1;
 }
 

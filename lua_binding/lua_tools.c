@@ -80,12 +80,26 @@ static int disassemble(lua_State *L) {
   return push_func_text(L, box->module, (uint32_t)index);
 }
 
+/* bytes(module) -> its binary */
+static int bytes_of(lua_State *L) {
+  const ModuleBox *box = luaL_testudata(L, 1, TYPE_MODULE);
+  if (!box || !box->module)
+    return wasm_error_misuse(L, 1, "bytes", "module expected, got %s", luaL_typename(L, 1));
+  size_t size;
+  const uint8_t *bytes = rille_module_bytes(box->module, &size);
+  lua_pushlstring(L, (const char *)bytes, size);
+  return 1;
+}
+
 __attribute__((visibility("default"))) int luaopen_wasm_tools(lua_State *L);
 
 /* Needs wasm to be open in this Lua state. */
 int luaopen_wasm_tools(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"check", check_options}, {"error", new_error}, {"disassemble", disassemble}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"check", check_options},
+                                       {"error", new_error},
+                                       {"disassemble", disassemble},
+                                       {"bytes", bytes_of},
+                                       {NULL, NULL}};
   luaL_getmetatable(L, TYPE_MODULE);
   if (lua_isnil(L, -1)) return luaL_error(L, "require \"wasm\" comes before \"wasm.tools\"");
   lua_newtable(L);

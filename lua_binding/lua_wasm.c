@@ -326,6 +326,16 @@ static void check_features(lua_State *L, int at, const char *function) {
   wasm_check_options(L, at, function, names);
 }
 
+const char *wasm_config_cache(lua_State *L, int at) {
+  int type = compat_getfield(L, at, "cache");
+  if (type != LUA_TNIL && type != LUA_TSTRING && (type != LUA_TBOOLEAN || lua_toboolean(L, -1)))
+    luaL_error(L, "bad option 'cache' to 'config' (path or false expected, got %s)",
+               luaL_typename(L, -1));
+  const char *dir = type == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+  lua_pop(L, 1); /* the table holds it */
+  return dir;
+}
+
 static int config(lua_State *L) {
   static const char *const names[] = {"engine", "cache", "signals", "features",
                                       "errors", "perf",  "gdb",     NULL};
@@ -342,6 +352,7 @@ static int config(lua_State *L) {
     if (wanted && strcmp(wanted, "compiler") != 0 && strcmp(wanted, "interpreter") != 0) {
       luaL_error(L, "bad option 'engine' to 'config' ('compiler' or 'interpreter' expected)");
     }
+    (void)wasm_config_cache(L, 1);
     (void)wasm_option_bool(L, 1, "config", "signals", false);
     (void)wasm_option_bool(L, 1, "config", "perf", false);
     (void)wasm_option_bool(L, 1, "config", "gdb", false);

@@ -415,6 +415,8 @@ int wasm_loadfile(lua_State *L);
 int wasm_validate(lua_State *L);
 int wasm_wat2wasm(lua_State *L);
 int wasm_wasm2wat(lua_State *L);
+/* The directory of the config table at `at` that keeps code, or NULL; the table holds it. */
+const char *wasm_config_cache(lua_State *L, int at);
 #define WASM_LOAD_OPTIONS "name", "engine", "features", "eager", "deterministic", "i64", "native"
 /* Loads the string at `at` with the options at `options`, which may have these names: pushes a
  * module, or an error and returns false. */

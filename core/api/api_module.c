@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "../base/sealed.h"
 #include "../interp/interp.h"
 #if defined(RILLE_HAS_COMPILER)
 #include "../jit/engine.h"
@@ -111,18 +112,57 @@ static Module *load_text(Engine *engine, Str text, const LoadOptions *options,
   return module;
 }
 
-rille_Module *rille_load(rille_Engine *handle, const void *bytes, size_t size,
-                         const rille_LoadOptions *given, rille_Error **error) {
-  Engine *engine = engine_of(handle);
+/* Parts a serialised module into the binary and its code; anything else stays as it is. */
+static bool open_sealed(Str *bytes, bool is_wanted, Str *native, rille_Error **error) {
+  if (!sealed_is(*bytes, SEALED_MODULE)) return true;
+  if (!is_wanted)
+    return api_fail_text(error, ERROR_UNSUPPORTED,
+                         "this is a serialised module, which only the load option native takes");
+  Str inside;
+  if (!sealed_open(*bytes, SEALED_MODULE, &inside) || inside.size < 8 ||
+      load_u64(inside.at) > inside.size - 8)
+    return api_fail_text(error, ERROR_MALFORMED, "the serialised module is damaged");
+  *bytes = (Str){inside.at + 8, (size_t)load_u64(inside.at)};
+  *native = (Str){bytes->at + bytes->size, inside.size - 8 - bytes->size};
+  return true;
+}
+
+/* Loads without preparing anything. */
+static Module *load(Engine *engine, Str bytes, const rille_LoadOptions *given,
+                    rille_Error **error) {
   LoadOptions options;
   if (!read_options(given, &options, error)) return NULL;
   const EngineOps *ops = ops_of_name(engine, given != NULL ? given->engine : NULL, error);
   if (ops == NULL) return NULL;
-  Module *module = text_is_binary(bytes, size)
-                       ? load_binary(engine, bytes, size, &options, error)
-                       : load_text(engine, (Str){bytes, size}, &options, error);
+  Module *module = text_is_binary(bytes.at, bytes.size)
+                       ? load_binary(engine, bytes.at, bytes.size, &options, error)
+                       : load_text(engine, bytes, &options, error);
   if (module != NULL) engine_adopt_module(engine, module, ops);
-  return module_handle(module);
+  return module;
+}
+
+static rille_Module *prepare(Module *module, const rille_LoadOptions *given, Str native,
+                             rille_Error **error) {
+  if (module == NULL) return NULL;
+  const EngineOps *ops = engine_ops_of(module);
+  if (ops->prepare_module == NULL || given == NULL) return module_handle(module);
+  PrepareOptions options = {.is_eager = given->eager,
+                            .notes_perf = given->perf,
+                            .notes_gdb = given->gdb,
+                            .cache = given->cache,
+                            .native = native};
+  Error failure;
+  if (ops->prepare_module(module, &options, &failure)) return module_handle(module);
+  api_fail(error, &failure);
+  engine_release_module(module);
+  return NULL;
+}
+
+rille_Module *rille_load(rille_Engine *engine, const void *at, size_t size,
+                         const rille_LoadOptions *options, rille_Error **error) {
+  Str bytes = {at, size}, native = {0};
+  if (!open_sealed(&bytes, options != NULL && options->native, &native, error)) return NULL;
+  return prepare(load(engine_of(engine), bytes, options, error), options, native, error);
 }
 
 typedef struct FileBytes {
@@ -175,17 +215,66 @@ static void forget_file(Engine *engine, FileBytes *file) {
   }
 }
 
+/* Machine code comes from memory only: who wrote a file is not known here. The file is forgotten
+ * before code is made, which takes much memory. */
 rille_Module *rille_load_file(rille_Engine *handle, const char *path,
                               const rille_LoadOptions *options, rille_Error **error) {
   Engine *engine = engine_of(handle);
   FileBytes file;
+  Str none = {0};
   if (!read_file(engine, path, &file)) {
     api_fail_text(error, ERROR_IO, "%s: %s", path, strerror(errno));
     return NULL;
   }
-  rille_Module *module = rille_load(handle, file.at, file.size, options, error);
+  Str bytes = {(const char *)file.at, file.size};
+  Module *module =
+      open_sealed(&bytes, false, &none, error) ? load(engine, bytes, options, error) : NULL;
   forget_file(engine, &file);
-  return module;
+  return prepare(module, options, none, error);
+}
+
+static bool give_bytes(Engine *engine, const void *bytes, size_t size, void **out, size_t *out_size,
+                       rille_Error **error) {
+  void *copy = alloc_new(&engine->alloc, MAX(size, 1));
+  if (copy == NULL) return api_fail_memory(error);
+  if (size != 0) memcpy(copy, bytes, size);
+  *out = copy;
+  *out_size = size;
+  return true;
+}
+
+static void seal(Module *module, Buf *out) {
+  uint64_t size = module->size;
+  sealed_begin(out, SEALED_MODULE);
+  buf_bytes(out, &size, sizeof size);
+  buf_bytes(out, module->bytes, module->size);
+  const EngineOps *ops = engine_ops_of(module);
+  if (ops->serialize != NULL) ops->serialize(module, out);
+  sealed_end(out);
+}
+
+static bool seal_guarded(Module *module, Arena *arena, Buf *out, rille_Error **error) {
+  Guard guard;
+  Error failure;
+  if (!GUARD_TRY(&guard, arena, &failure)) return api_fail(error, &failure);
+  buf_init(out, arena);
+  seal(module, out);
+  guard_leave(&guard);
+  return true;
+}
+
+bool rille_serialize(rille_Module *handle, uint8_t **out, size_t *out_size, rille_Error **error) {
+  Module *module = module_of(handle);
+  Arena arena;
+  Buf sealed;
+  void *copy = NULL;
+  arena_init(&arena, module->alloc);
+  bool is_done =
+      seal_guarded(module, &arena, &sealed, error) &&
+      give_bytes(engine_of_module(module), sealed.at, sealed.size, &copy, out_size, error);
+  if (is_done) *out = copy;
+  arena_clear(&arena);
+  return is_done;
 }
 
 void rille_retain_module(rille_Module *module) {
@@ -197,16 +286,6 @@ void rille_free_module(rille_Module *module) {
 }
 
 /* Text and binary */
-
-static bool give_bytes(Engine *engine, const void *bytes, size_t size, void **out, size_t *out_size,
-                       rille_Error **error) {
-  void *copy = alloc_new(&engine->alloc, MAX(size, 1));
-  if (copy == NULL) return api_fail_memory(error);
-  if (size != 0) memcpy(copy, bytes, size);
-  *out = copy;
-  *out_size = size;
-  return true;
-}
 
 bool rille_wat_to_wasm(rille_Engine *handle, const char *text, size_t size, uint8_t **out,
                        size_t *out_size, rille_Error **error) {
@@ -349,5 +428,11 @@ void rille_module_stats(const rille_Module *handle, rille_ModuleStats *out) {
                              .exports = module->n_exports,
                              .customs = module->n_customs,
                              .code_bytes = module->code_size};
-  engine_ops_of(module)->stats(module, &out->prepared_funcs, &out->prepared_bytes);
+  EngineStats stats = {0};
+  engine_ops_of(module)->stats(module, &stats);
+  out->prepared_funcs = stats.funcs;
+  out->prepared_bytes = stats.bytes;
+  out->kept_funcs = stats.kept_funcs;
+  out->prepare_ns = stats.ns;
+  out->engine = engine_ops_of(module)->name;
 }

@@ -18,10 +18,26 @@ bool os_clear(void *at, size_t size);    /* the same, cheaper, for memory that n
 void os_release(void *at, size_t size);
 bool os_make_executable(void *at, size_t size); /* from writable to executable; never both */
 
+/* Gives free memory of the C library's heap back, which it may keep for long otherwise. */
+void os_trim_heap(void);
+
 /* A read-only private view of a whole file: NULL with errno set when it cannot be had (also for a
  * pipe: the caller reads instead). */
 const void *os_map_file(const char *path, size_t *size);
 void os_unmap_file(const void *at, size_t size);
+
+/* Files that nobody else can have written. Reading: the whole file, in memory of our own (give it
+ * back with os_unmap_file); NULL when it is no regular file, a symbolic link, not the effective
+ * user's, or when group or others may write it: all asked of the open descriptor. Writing: a new
+ * file beside it takes its name when it is complete; the directory is made when its parent is
+ * there. */
+const void *os_read_private(const char *dir, const char *name, size_t *size);
+bool os_write_private(const char *dir, const char *name, const void *bytes, size_t size);
+
+/* Shows all of the read-only memory that this library or program was loaded to; false when the
+ * system does not say where that is. */
+typedef void OsVisit(void *user, const void *bytes, size_t size);
+bool os_visit_own_code(OsVisit *visit, void *user);
 
 /* Copy-on-write images: a sealed anonymous file with these bytes, or -1. */
 int os_image_new(const void *bytes, size_t size);

@@ -20,6 +20,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
 #if defined(__linux__)
 #include <sys/random.h>
 #elif defined(__APPLE__)
@@ -99,6 +103,12 @@ bool os_make_executable(void *at, size_t size) {
   if (mprotect(at, size, PROT_READ | PROT_EXEC) != 0) return false;
   __builtin___clear_cache((char *)at, (char *)at + size);
   return true;
+}
+
+void os_trim_heap(void) {
+#if defined(__GLIBC__)
+  (void)malloc_trim(0);
+#endif
 }
 
 static const void *map_descriptor(int file, size_t *size) {

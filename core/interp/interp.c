@@ -63,10 +63,11 @@ static void drop_module(Module *module) {
   atomic_store(&module->engine_data, NULL);
 }
 
-static void stats(const Module *module, size_t *prepared_funcs, size_t *prepared_bytes) {
+static void stats(const Module *module, EngineStats *out) {
   const ModuleCode *owner = atomic_load(&((Module *)(uintptr_t)module)->engine_data);
-  *prepared_funcs = owner ? atomic_load(&owner->n_prepared) : 0;
-  *prepared_bytes = owner ? atomic_load(&owner->n_bytes) : 0;
+  if (owner == NULL) return;
+  out->funcs = atomic_load(&owner->n_prepared);
+  out->bytes = atomic_load(&owner->n_bytes);
 }
 
 /* Running */

@@ -116,6 +116,21 @@ static bool end_pages(CodeSpace *space, size_t size) {
   return true;
 }
 
+uint8_t *code_next_page(const CodeSpace *space) {
+  return (uint8_t *)space->base + space->used;
+}
+
+bool code_extend(CodeSpace *space, size_t from, size_t size) {
+  size_t left = space->size - space->used;
+  return from <= left && size <= left - from && os_commit(space->base + space->used + from, size);
+}
+
+bool code_end(CodeSpace *space, size_t size, size_t room) {
+  size_t kept = page_round(size);
+  if (room > kept) os_decommit(space->base + space->used + kept, room - kept);
+  return end_pages(space, size);
+}
+
 /* Opening */
 
 static const uintptr_t helper_addresses[] = {
@@ -215,7 +230,8 @@ typedef struct Placing {
   CodeSpace *space;
   const CodePiece *pieces;
   uint32_t n;
-  uint8_t *at; /* the first page */
+  uint8_t *at;                  /* the first page */
+  const uint8_t *const *placed; /* by own function: what else has its place, or NULL */
 } Placing;
 
 static uint32_t padded(uint32_t size) {
@@ -255,6 +271,7 @@ static const uint8_t *placed_func(const Placing *p, uint32_t func) {
     at += padded(p->pieces[i].compiled.size);
   }
   uint32_t own = func - space->owner->module->n_imported_funcs;
+  if (p->placed != NULL && p->placed[own] != NULL) return p->placed[own];
   const uint8_t *lazy = space->common + space->offsets.lazy + own * LAZY_BYTES;
   const uint8_t *now = atomic_load(&space->slots[own]);
   return now != lazy ? now : NULL;
@@ -282,8 +299,14 @@ static void link_piece(const Placing *p, const Compiled *compiled, uint8_t *at) 
   }
 }
 
-static void add_record(CodeSpace *space, const CodePiece *piece, const uint8_t *at,
-                       const CodeSite *sites) {
+void code_link(CodeSpace *space, const uint8_t *const *placed, const Compiled *compiled,
+               uint8_t *at) {
+  Placing p = {.space = space, .placed = placed};
+  link_piece(&p, compiled, at);
+}
+
+void code_add_record(CodeSpace *space, const CodePiece *piece, const uint8_t *at,
+                     const CodeSite *sites) {
   const Compiled *compiled = &piece->compiled;
   uint32_t n = atomic_load(&space->n_records);
   space->records[n] = (CodeRecord){.start = at,
@@ -298,7 +321,7 @@ static void add_record(CodeSpace *space, const CodePiece *piece, const uint8_t *
 }
 
 /* From here on it can be called. */
-static void publish(CodeSpace *space, const CodePiece *piece, const uint8_t *at) {
+void code_publish(CodeSpace *space, const CodePiece *piece, const uint8_t *at) {
   void *code = (void *)(uintptr_t)at;
   if (piece->kind == RECORD_FUNC) {
     uint32_t n_imported = space->owner->module->n_imported_funcs;
@@ -312,6 +335,11 @@ static void publish(CodeSpace *space, const CodePiece *piece, const uint8_t *at)
   }
 }
 
+static void free_copies(Alloc *alloc, CodeSite **copies, const CodePiece *pieces, uint32_t n) {
+  for (uint32_t i = 0; i < n; i++)
+    alloc_free(alloc, copies[i], pieces[i].compiled.n_sites * sizeof **copies);
+}
+
 static CodeSite **copy_sites(Alloc *alloc, const CodePiece *pieces, uint32_t n) {
   CodeSite **copies = alloc_zero(alloc, n * sizeof *copies);
   if (copies == NULL) return NULL;
@@ -320,8 +348,7 @@ static CodeSite **copy_sites(Alloc *alloc, const CodePiece *pieces, uint32_t n) 
     if (size == 0) continue;
     copies[i] = alloc_new(alloc, size);
     if (copies[i] == NULL) {
-      for (uint32_t k = 0; k < i; k++)
-        alloc_free(alloc, copies[k], pieces[k].compiled.n_sites * sizeof **copies);
+      free_copies(alloc, copies, pieces, i);
       alloc_free(alloc, copies, n * sizeof *copies);
       return NULL;
     }
@@ -346,14 +373,15 @@ bool code_place(CodeSpace *space, const CodePiece *pieces, uint32_t n) {
   bool is_placed = end_pages(space, size);
   at = p.at;
   for (uint32_t i = 0; i < n && is_placed; i++) {
-    add_record(space, &pieces[i], at, sites[i]);
+    code_add_record(space, &pieces[i], at, sites[i]);
     at += padded(pieces[i].compiled.size);
   }
   at = p.at;
   for (uint32_t i = 0; i < n && is_placed; i++) {
-    publish(space, &pieces[i], at);
+    code_publish(space, &pieces[i], at);
     at += padded(pieces[i].compiled.size);
   }
+  if (!is_placed) free_copies(alloc, sites, pieces, n);
   alloc_free(alloc, sites, n * sizeof *sites);
   return is_placed;
 }

@@ -45,7 +45,7 @@ typedef struct CodeSpace {
   const uint8_t *common;
   StubOffsets offsets;
   Region *region;
-  _Atomic size_t n_prepared, n_bytes;
+  _Atomic size_t n_prepared, n_bytes, n_kept;
 } CodeSpace;
 
 /* Makes room, stubs and slots; false when there is no memory. */
@@ -60,6 +60,19 @@ typedef struct CodePiece {
 } CodePiece;
 /* Puts all of them into fresh pages, links them and lets them be called. */
 bool code_place(CodeSpace *space, const CodePiece *pieces, uint32_t n);
+
+/* The steps of that, for code that is put there bit by bit: from where fresh pages start; making
+ * `size` bytes at `from` behind it writable; linking one function, with those that `placed` names
+ * by own index; making the first `size` of `room` writable bytes executable; what lies where; and
+ * letting it be called. */
+uint8_t *code_next_page(const CodeSpace *space);
+bool code_extend(CodeSpace *space, size_t from, size_t size);
+void code_link(CodeSpace *space, const uint8_t *const *placed, const Compiled *compiled,
+               uint8_t *at);
+bool code_end(CodeSpace *space, size_t size, size_t room);
+void code_add_record(CodeSpace *space, const CodePiece *piece, const uint8_t *at,
+                     const CodeSite *sites);
+void code_publish(CodeSpace *space, const CodePiece *piece, const uint8_t *at);
 
 /* Of any module; NULL when pc is in no code. Async-signal-safe. */
 const CodeRecord *code_find(const uint8_t *pc, CodeSpace **space);

@@ -333,13 +333,18 @@ static void follow_links(Batch *batch, const Compiled *compiled) {
   }
 }
 
+void jit_set_options(const CodeSpace *space, JitOptions *out) {
+  *out = (JitOptions){.counts_fuel = space->counts_fuel,
+                      .checks_memory = space->checks_memory,
+                      .inlines = true,
+                      .checks_passes = CHECKS_PASSES,
+                      .target = &target};
+}
+
 static void compile_into(Batch *batch, uint32_t func) {
   const CodeSpace *space = batch->space;
-  const JitOptions options = {.counts_fuel = space->counts_fuel,
-                              .checks_memory = space->checks_memory,
-                              .inlines = true,
-                              .checks_passes = CHECKS_PASSES,
-                              .target = &target};
+  JitOptions options;
+  jit_set_options(space, &options);
   CodePiece piece = {.kind = RECORD_FUNC, .index = func};
   jit_compile(space->owner->module, func, &options, &batch->arena, &piece.compiled);
   VEC_PUSH(&batch->arena, &batch->pieces, piece);
@@ -360,6 +365,7 @@ static void fill_batch(Batch *batch, uint32_t func) {
 
 /* Under the module's lock. */
 static bool compile(CodeSpace *space, uint32_t func, Error *error) {
+  uint64_t began = os_monotonic_ns();
   Batch batch = {.space = space};
   Guard guard;
   volatile bool is_done = false;
@@ -371,17 +377,33 @@ static bool compile(CodeSpace *space, uint32_t func, Error *error) {
     if (!is_done) error_set(error, ERROR_MEMORY, "out of code memory");
   }
   arena_clear(&batch.arena);
+  atomic_fetch_add(&space->owner->ns, os_monotonic_ns() - began);
   return is_done;
 }
 
-bool jit_compile_all(Instance *instance, Error *error) {
-  CodeSpace *space = space_of(instance);
-  const Module *module = instance->module;
-  bool is_done = true;
-  os_mutex_lock(&space->owner->lock);
-  for (uint32_t func = module->n_imported_funcs; is_done && func < module->n_funcs; func++)
-    is_done = is_compiled(space, func) || compile(space, func, error);
-  os_mutex_unlock(&space->owner->lock);
+/* One for each function type, so that code which is linked later finds its own. */
+static bool place_adapters(CodeSpace *space, Error *error) {
+  const Module *module = space->owner->module;
+  Batch batch = {.space = space};
+  Guard guard;
+  volatile bool is_done = false;
+  arena_init(&batch.arena, module->alloc);
+  if (GUARD_TRY(&guard, &batch.arena, error)) {
+    for (uint32_t i = 0; i < module->n_types; i++) {
+      if (module->types[i].comp.kind == COMP_FUNC) add_stub_piece(&batch, RECORD_ADAPTER, i);
+    }
+    guard_leave(&guard);
+    is_done = batch.pieces.n == 0 || code_place(space, batch.pieces.items, batch.pieces.n);
+    if (!is_done) error_set(error, ERROR_MEMORY, "out of code memory");
+  }
+  arena_clear(&batch.arena);
+  return is_done;
+}
+
+static bool fill_space(CodeSpace *space, Str native, Error *error) {
+  uint64_t began = os_monotonic_ns();
+  bool is_done = place_adapters(space, error) && keep_fill(space, native, error);
+  atomic_fetch_add(&space->owner->ns, os_monotonic_ns() - began);
   return is_done;
 }
 
@@ -458,20 +480,32 @@ static JitModule *module_of(Module *module) {
   return none;
 }
 
+static void free_space(CodeSpace *space) {
+  Alloc *alloc = space->owner->module->alloc;
+  code_close(space);
+  alloc_free(alloc, space, sizeof *space);
+}
+
+static CodeSpace *new_space(JitModule *owner, unsigned index) {
+  CodeSpace *space = alloc_zero(owner->module->alloc, sizeof *space);
+  if (space == NULL) return NULL;
+  space->counts_fuel = (index & SPACE_FUEL) != 0;
+  space->checks_memory = (index & SPACE_CHECKS) != 0;
+  if (code_open(space, owner, &stub_calls, target.has_avx)) return space;
+  free_space(space);
+  return NULL;
+}
+
 static CodeSpace *open_space(JitModule *owner, unsigned index) {
   CodeSpace *space = atomic_load(&owner->spaces[index]);
   if (space != NULL) return space;
-  space = alloc_zero(owner->module->alloc, sizeof *space);
+  space = new_space(owner, index);
   if (space == NULL) return NULL;
-  space->counts_fuel = (index & 1) != 0;
-  space->checks_memory = (index & 2) != 0;
-  if (code_open(space, owner, &stub_calls, target.has_avx)) {
-    atomic_store(&owner->spaces[index], space);
-    return space;
-  }
-  code_close(space);
-  alloc_free(owner->module->alloc, space, sizeof *space);
-  return NULL;
+  /* What cannot be compiled now will say so when it is called. */
+  Error error;
+  if (owner->is_eager || owner->cache != NULL) (void)fill_space(space, (Str){0}, &error);
+  atomic_store(&owner->spaces[index], space);
+  return space;
 }
 
 /* Some memory that could have guard pages has none here. */
@@ -490,7 +524,8 @@ static bool prepare_instance(Instance *instance) {
   Module *module = instance->module;
   JitModule *owner = module_of(module);
   if (owner == NULL) return false;
-  unsigned index = (instance->limits.has_fuel ? 1 : 0) | (wants_checks(instance) ? 2 : 0);
+  unsigned index =
+      (instance->limits.has_fuel ? SPACE_FUEL : 0) | (wants_checks(instance) ? SPACE_CHECKS : 0);
   os_mutex_lock(&owner->lock);
   CodeSpace *space = open_space(owner, index);
   os_mutex_unlock(&owner->lock);
@@ -533,23 +568,72 @@ static void drop_module(Module *module) {
   for (unsigned i = 0; i < COUNT_OF(owner->spaces); i++) {
     CodeSpace *space = atomic_load(&owner->spaces[i]);
     if (space == NULL) continue;
-    code_close(space);
-    alloc_free(module->alloc, space, sizeof *space);
+    free_space(space);
   }
   os_mutex_clear(&owner->lock);
+  alloc_free(module->alloc, owner->cache, owner->cache_size);
   alloc_free(module->alloc, owner, sizeof *owner);
   atomic_store(&module->engine_data, NULL);
 }
 
-static void stats(const Module *module, size_t *prepared_funcs, size_t *prepared_bytes) {
+static void stats(const Module *module, EngineStats *out) {
   const JitModule *owner = atomic_load(&((Module *)(uintptr_t)module)->engine_data);
-  *prepared_funcs = *prepared_bytes = 0;
+  if (owner != NULL) out->ns = atomic_load(&owner->ns);
   for (unsigned i = 0; owner != NULL && i < COUNT_OF(owner->spaces); i++) {
     const CodeSpace *space = atomic_load(&owner->spaces[i]);
     if (space == NULL) continue;
-    *prepared_funcs += atomic_load(&space->n_prepared);
-    *prepared_bytes += atomic_load(&space->n_bytes);
+    out->funcs += atomic_load(&space->n_prepared);
+    out->bytes += atomic_load(&space->n_bytes);
+    out->kept_funcs += atomic_load(&space->n_kept);
   }
+}
+
+/* Before it is known what instances will ask for: no fuel, and guard pages where they can be had.
+ */
+static unsigned usual_index(void) {
+  return target.uses_signals ? 0 : SPACE_CHECKS;
+}
+
+static bool set_cache(JitModule *owner, const char *dir) {
+  if (dir == NULL) return true;
+  owner->cache_size = strlen(dir) + 1;
+  owner->cache = alloc_new(owner->module->alloc, owner->cache_size);
+  if (owner->cache != NULL) memcpy(owner->cache, dir, owner->cache_size);
+  return owner->cache != NULL;
+}
+
+static bool prepare_module(Module *module, const PrepareOptions *options, Error *error) {
+  os_call_once(&target_state, detect);
+  JitModule *owner = module_of(module);
+  if (owner == NULL || !set_cache(owner, options->cache)) {
+    error_set(error, ERROR_MEMORY, "out of memory");
+    return false;
+  }
+  owner->is_eager = options->is_eager;
+  owner->notes_perf = options->notes_perf;
+  owner->notes_gdb = options->notes_gdb;
+  if (!options->is_eager && options->native.size == 0) return true;
+  CodeSpace *space = new_space(owner, usual_index());
+  if (space == NULL) {
+    error_set(error, ERROR_MEMORY, "out of code memory");
+    return false;
+  }
+  atomic_store(&owner->spaces[usual_index()], space);
+  return fill_space(space, options->native, error) || !options->is_eager;
+}
+
+static void serialize(Module *module, Buf *out) {
+  os_call_once(&target_state, detect);
+  Guard *guard = out->arena->guard;
+  JitModule *owner = module_of(module);
+  CodeSpace *space = owner != NULL ? new_space(owner, usual_index()) : NULL;
+  if (space == NULL) {
+    error_set(guard->error, ERROR_MEMORY, "out of code memory");
+    guard_raise(guard);
+  }
+  bool is_done = place_adapters(space, guard->error) && keep_write(space, out, guard->error);
+  free_space(space);
+  if (!is_done) guard_raise(guard);
 }
 
 const EngineOps jit_engine = {.name = "compiler",
@@ -558,4 +642,6 @@ const EngineOps jit_engine = {.name = "compiler",
                               .caller = caller,
                               .backtrace = backtrace,
                               .drop_module = drop_module,
-                              .stats = stats};
+                              .stats = stats,
+                              .prepare_module = prepare_module,
+                              .serialize = serialize};

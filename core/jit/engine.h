@@ -11,14 +11,16 @@ extern const EngineOps jit_engine;
 /* Can this machine run compiled code? */
 bool jit_is_available(void);
 
-/* Compiles all functions that the instance's module defines, in the way that this instance needs.
- */
-bool jit_compile_all(Instance *instance, Error *error);
-
+/* A module's code. Index of a space: 1 when fuel is counted, plus 2 when memory is checked. */
+enum { SPACE_FUEL = 1, SPACE_CHECKS = 2, SPACES = 4 };
 struct JitModule {
   Module *module;
   OsMutex lock; /* held while code is made */
-  CodeSpace *_Atomic spaces[4];
+  CodeSpace *_Atomic spaces[SPACES];
+  bool is_eager, notes_perf, notes_gdb;
+  char *cache; /* a directory, or NULL */
+  size_t cache_size;
+  _Atomic uint64_t ns; /* spent compiling */
 };
 
 /* jit.c: one function, all passes. The arena has a guard. */
@@ -32,5 +34,14 @@ typedef struct JitOptions {
 void jit_compile(Module *module, uint32_t func, const JitOptions *options, Arena *arena,
                  Compiled *out);
 JitTarget jit_host_target(void);
+
+/* How functions of the space are compiled. */
+void jit_set_options(const CodeSpace *space, JitOptions *out);
+
+/* keep.c: all functions of a module at once, from where they are kept or compiled. `native` may be
+ * empty. Under the module's lock. */
+bool keep_fill(CodeSpace *space, Str native, Error *error);
+/* Compiles them and appends what keep_fill takes as `native`. */
+bool keep_write(CodeSpace *space, Buf *out, Error *error);
 
 #endif

@@ -303,6 +303,21 @@ typedef struct FrameInfo {
   uint64_t offset; /* of the instruction, in the module's bytes */
 } FrameInfo;
 
+/* How a module is to be prepared. */
+typedef struct PrepareOptions {
+  bool is_eager; /* all functions now, not each at its first call */
+  bool notes_perf, notes_gdb;
+  const char *cache; /* a directory for code, or NULL; copied */
+  Str native;        /* what `serialize` gave, known to be whole, or empty; not kept */
+} PrepareOptions;
+
+/* What an engine made for a module so far. */
+typedef struct EngineStats {
+  size_t funcs, bytes; /* that can run; their code */
+  size_t kept_funcs;   /* of these: read from a file or a serialised module */
+  uint64_t ns;         /* time that compiling took */
+} EngineStats;
+
 /* How the run time reaches an engine: never by name. */
 struct EngineOps {
   const char *name; /* "interpreter", "compiler" */
@@ -317,7 +332,12 @@ struct EngineOps {
   uint32_t (*backtrace)(const Act *act, FrameInfo *out, uint32_t room);
   /* Frees module->engine_data. */
   void (*drop_module)(Module *module);
-  void (*stats)(const Module *module, size_t *prepared_funcs, size_t *prepared_bytes);
+  void (*stats)(const Module *module, EngineStats *out);
+  /* What the loader was told; once, before anything else. NULL: the engine has no use for it. */
+  bool (*prepare_module)(Module *module, const PrepareOptions *options, Error *error);
+  /* Appends all code of the module, for PrepareOptions.native. Raises to the buffer's guard. NULL:
+   * the engine has no code that could be kept. */
+  void (*serialize)(Module *module, Buf *out);
 };
 
 #endif

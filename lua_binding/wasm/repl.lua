@@ -297,8 +297,7 @@ command("disasm", ":disasm function", "its text; an export, a name or an index",
   end)
 
 command("inspect", ":inspect", "sections, features, sizes, names", function(self)
-  local serial = self.module:serialize() -- a header of 24 bytes and the binary
-  self:print(describe.text(describe.module(self.module, serial:sub(25), self.path)))
+  self:print(describe.text(describe.module(self.module, tools.bytes(self.module), self.path)))
 end)
 
 command("usage", ":usage", "memory, fuel and stack of the instance", function(self)

@@ -683,9 +683,8 @@ static void drop_module(Module *module) {
   atomic_store(&module->engine_data, NULL);
 }
 
-static void stats(const Module *module, size_t *prepared_funcs, size_t *prepared_bytes) {
-  (void)module;
-  *prepared_funcs = *prepared_bytes = 0;
+static void stats(const Module *module, EngineStats *out) {
+  (void)module, (void)out;
 }
 
 #if defined(RILLE_EVAL_BESIDE)

@@ -8,7 +8,7 @@ local files = {
   "values", "misuse", "errors", "module", "imports", "instance", "memory", "pack", "table",
   "global", "func", "gc", "exception", "coroutine", "limits", "collect", "state", "wasi",
   "loader", "repl", "examples", "luajit", "reference",
-  "hostile",
+  "hostile", "native",
 }
 
 io.stdout:setvbuf "line"
