@@ -133,7 +133,7 @@ end)
 
 test("damaged serialised modules are refused", function()
   local blob = load():serialize()
-  for _, at in ipairs { 9, 17, 48, 49, 57, 100, #blob - 4000, #blob - 100, #blob } do
+  for _, at in ipairs { 9, 17, 48, 49, 57, 100, #blob / 2 - #blob / 2 % 1, #blob - 100, #blob } do
     local byte = blob:byte(at)
     local bad = blob:sub(1, at - 1) .. string.char((byte + 1) % 256) .. blob:sub(at + 1)
     refused("malformed", "damaged", wasm.load(bad, { native = true }))
