@@ -95,6 +95,16 @@ static Module *load_binary(Engine *engine, const void *bytes, size_t size,
   return module;
 }
 
+/* What is wrong with the bytes is said of the text that they were made from. */
+static void fail_in_text(Arena *arena, Str text, const LoadOptions *options, Error *failure,
+                         rille_Error **error) {
+  if (failure->line == 0 && failure->offset != ERROR_NO_OFFSET) {
+    (void)text_find_place(arena, text, options->features, failure->offset, &failure->line,
+                          &failure->column);
+  }
+  api_fail(error, failure);
+}
+
 static Module *load_text(Engine *engine, Str text, const LoadOptions *options,
                          rille_Error **error) {
   Arena arena;
@@ -104,10 +114,9 @@ static Module *load_text(Engine *engine, Str text, const LoadOptions *options,
   Error failure;
   Module *module = NULL;
   if (text_parse_module(&arena, text, options->features, &bytes, &size, &failure)) {
-    module = load_binary(engine, bytes, size, options, error);
-  } else {
-    api_fail(error, &failure);
+    module = module_load(&engine->alloc, bytes, size, options, &failure);
   }
+  if (module == NULL) fail_in_text(&arena, text, options, &failure, error);
   arena_clear(&arena);
   return module;
 }

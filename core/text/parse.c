@@ -414,6 +414,7 @@ static void restart(Parser *parser, const char *at) {
 static void parse_types(Parser *parser) {
   for (uint32_t i = 0; i < parser->type_fields.n; i++) {
     restart(parser, parser->type_fields.items[i]);
+    place_mark_field(parser);
     parse_type_field(parser);
   }
 }

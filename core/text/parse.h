@@ -13,6 +13,7 @@
  * parse_field.c  functions, tables, memories, globals, tags, segments, imports, exports
  * parse_annot.c  annotations with a meaning
  * parse_encode.c sections put together
+ * parse_place.c  where in the text a byte of the module comes from
  */
 #ifndef RILLE_PARSE_H
 #define RILLE_PARSE_H
@@ -111,8 +112,24 @@ typedef struct Frame {
   uint16_t op;
   uint32_t symbol; /* of its label */
   Str label_name;  /* what the name section says, if anything */
+  const char *at;  /* of its mnemonic, in the text */
   size_t pending;  /* where its encoding starts in `pending_code` */
 } Frame;
+
+/* A place in the text, and how far the bytes had come there. */
+typedef struct Mark {
+  uint32_t offset;
+  const char *at;
+} Mark;
+
+typedef VEC(Mark) MarkVec;
+
+/* See parse_place.c. */
+typedef struct Places {
+  MarkVec fields[SECTION_ID_END]; /* from the start of the section's items; ascending */
+  MarkVec body;                   /* from the start of the body that is read */
+  size_t begins[SECTION_ID_END];  /* of the section's items in the module; 0: it has none */
+} Places;
 
 typedef struct Parser {
   Arena *arena;
@@ -156,6 +173,7 @@ typedef struct Parser {
   uint32_t n_hints;
   Section hint_section;
   Buf scratch, scratch2;
+  Places *places; /* NULL when nobody wants to know */
 } Parser;
 
 /* --- parse.c: tokens --- */
@@ -249,6 +267,12 @@ _Noreturn void parse_fail_misplaced(Parser *parser);
 Str parse_take_name(Parser *parser, const char *what); /* of a (@name); else empty */
 void parse_take_customs(Parser *parser);               /* between fields */
 bool parse_take_hint(Parser *parser, uint8_t *hint);
+
+/* --- parse_place.c --- */
+void place_mark_field(Parser *parser);                 /* at its keyword */
+void place_mark_instr(Parser *parser, const char *at); /* it comes next in `out` */
+void place_move_body(Parser *parser, size_t start);
+void place_mark_section(Parser *parser, SectionId id, const Buf *out); /* it was put last */
 
 /* --- parse_encode.c --- */
 void parse_encode(Parser *parser, Buf *out);

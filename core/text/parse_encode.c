@@ -86,7 +86,9 @@ static void put_branch_hints(Parser *parser, Buf *out) {
 static void put_known_section(Parser *parser, Buf *out, SectionId id) {
   const Section *section = &parser->sections[id];
   if (id == SECTION_START) {
-    if (parser->has_start) put_section(out, SECTION_START, &section->bytes);
+    if (!parser->has_start) return;
+    put_section(out, SECTION_START, &section->bytes);
+    place_mark_section(parser, id, out);
   } else if (id == SECTION_DATA_COUNT) {
     static const Buf nothing = {0};
     if (parser->needs_data_count)
@@ -94,6 +96,7 @@ static void put_known_section(Parser *parser, Buf *out, SectionId id) {
   } else if (section->n > 0) {
     if (id == SECTION_CODE) put_branch_hints(parser, out);
     put_vector(parser, out, (uint8_t)id, section->n, &section->bytes);
+    place_mark_section(parser, id, out);
   }
 }
 

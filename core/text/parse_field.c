@@ -273,6 +273,7 @@ static void parse_body(Parser *parser, uint32_t func) {
   Section *code = &parser->sections[SECTION_CODE];
   code->n++;
   buf_u32(&code->bytes, (uint32_t)body->size);
+  place_move_body(parser, code->bytes.size);
   buf_bytes(&code->bytes, body->at, body->size);
 }
 
@@ -585,6 +586,7 @@ void parse_field(Parser *parser) {
                 {"global", parse_global}, {"data", parse_data},     {"elem", parse_elem},
                 {"table", parse_table},   {"memory", parse_memory}, {"tag", parse_tag},
                 {"start", parse_start}};
+  place_mark_field(parser);
   for (size_t i = 0; i < COUNT_OF(fields); i++)
     if (parse_take_word(parser, fields[i].word)) return fields[i].parse(parser);
   parse_unexpected(parser);

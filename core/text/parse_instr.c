@@ -66,6 +66,7 @@ static void open_block(Parser *parser, const Frame *frame) {
 }
 
 static void close_block(Parser *parser) {
+  place_mark_instr(parser, parser->token.at);
   parse_put_op(parser->out, OP_END);
   parse_pop_label(parser);
 }
@@ -100,6 +101,7 @@ static void parse_part(Parser *parser, Op op, uint32_t base) {
   if (!is_allowed) parse_unexpected(parser);
   frame->state = op == OP_CATCH ? STATE_CATCHES : STATE_LAST;
   uint32_t symbol = frame->symbol;
+  place_mark_instr(parser, parser->token.at);
   if (op == OP_ELSE || op == OP_END) {
     parse_advance(parser);
     parse_put_op(parser->out, op);
@@ -120,6 +122,7 @@ static void parse_plain(Parser *parser, uint32_t base) {
   Frame frame = {.kind = FRAME_PLAIN, .op = (uint16_t)op};
   if (UNLIKELY(parse_has_pending(parser))) take_hint(parser, &frame);
   put_hint(parser, &frame);
+  place_mark_instr(parser, parser->token.at);
   if (is_block(op)) {
     parse_head(parser, &frame, parser->out);
     open_block(parser, &frame);
@@ -134,6 +137,7 @@ static void parse_plain(Parser *parser, uint32_t base) {
 /* Moves what a folded instruction has waiting to the output. */
 static void flush_pending(Parser *parser, const Frame *frame) {
   put_hint(parser, frame);
+  place_mark_instr(parser, frame->at);
   Buf *pending = &parser->pending_code;
   buf_bytes(parser->out, pending->at + frame->pending, pending->size - frame->pending);
   pending->size = frame->pending;
@@ -143,8 +147,10 @@ static void flush_pending(Parser *parser, const Frame *frame) {
 static void open_folded_instr(Parser *parser, Frame frame) {
   Op op = (Op)frame.op;
   frame.pending = parser->pending_code.size;
+  frame.at = parser->token.at;
   if (op == OP_BLOCK || op == OP_LOOP || op == OP_TRY_TABLE || op == OP_TRY) {
     frame.kind = op == OP_TRY ? FRAME_FOLDED_TRY : FRAME_FOLDED_BLOCK;
+    place_mark_instr(parser, frame.at);
     parse_head(parser, &frame, parser->out);
     open_block(parser, &frame);
   } else if (op == OP_IF) {
@@ -173,6 +179,7 @@ static bool open_if_arm(Parser *parser, Frame *frame) {
   }
   parse_open(parser);
   if (frame->state != STATE_FIRST || !parse_take_word(parser, "else")) parse_unexpected(parser);
+  place_mark_instr(parser, parser->token.at);
   parse_put_op(parser->out, OP_ELSE);
   open_arm(parser, frame, STATE_LAST);
   return true;
@@ -183,6 +190,7 @@ static void parse_folded_delegate(Parser *parser, Frame *frame) {
   parse_pop_label(parser);
   frame->state = STATE_LAST;
   frame->op = OP_DELEGATE;
+  place_mark_instr(parser, parser->token.at);
   parse_plain_instr(parser, OP_DELEGATE, parser->out);
   parse_close(parser);
 }
@@ -196,6 +204,7 @@ static void open_try_arm(Parser *parser, Frame *frame) {
   } else if (op == OP_DELEGATE && frame->state == STATE_FIRST) {
     parse_folded_delegate(parser, frame);
   } else if ((op == OP_CATCH || op == OP_CATCH_ALL) && frame->state < STATE_LAST) {
+    place_mark_instr(parser, parser->token.at);
     parse_plain_instr(parser, op, parser->out);
     open_arm(parser, frame, op == OP_CATCH ? STATE_CATCHES : STATE_LAST);
   } else {
@@ -270,6 +279,7 @@ void parse_folded_instr(Parser *parser) {
 void parse_const_expr(Parser *parser, Buf *out) {
   parser->out = out;
   parse_instrs(parser);
+  place_mark_instr(parser, parser->token.at);
   parse_put_op(out, OP_END);
 }
 

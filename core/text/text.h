@@ -23,6 +23,11 @@
 bool text_parse_module(Arena *arena, Str source, FeatureSet features, const uint8_t **bytes,
                        size_t *size, Error *error);
 
+/* Where in the text the byte at `offset` of the module that it makes comes from: the instruction or
+ * the field. False when that cannot be told. */
+bool text_find_place(Arena *arena, Str source, FeatureSet features, uint64_t offset, uint32_t *line,
+                     uint32_t *column);
+
 /* The module as WAT that parses back to an equal module; folded is not offered, one instruction a
  * line. */
 bool text_print_module(Arena *arena, Module *module, Str *out, Error *error);

@@ -172,3 +172,23 @@ test("engines", function()
     eq(m:instantiate().exports.f(), 3)
   end
 end)
+
+test("what validation finds in text is told by line and column", function()
+  local cases = {
+    ["3:6: type mismatch"] = "(module\n  (func (result i32)\n    (i32.add\n      (i32.const 1))))",
+    ["3:1: type mismatch"] = "(module (func\n i32.const 1\n))",
+    ["2:2: duplicate export name"] = '(module (func (export "a"))\n(func (export "a")))',
+    ["2:3: type mismatch"] = "(module (memory 1)\n (global i32\n (i64.const 1)))",
+    ["4:4: unknown label 3"] = "(module (func\n block\n block\n   br 3\n end\n end))",
+    ["2:3: size minimum"] = "(module\n (memory 1 0))",
+    ["2:3: unknown function 5"] = "(module (func)\n (start 5))",
+    ["3:2: unknown function 9"] = "(module (func\n nop\n (call 9)))",
+    ["5:2: type mismatch"] = "(module (func (result i32)\n (if (i32.const 1)\n (then (nop))\n" ..
+      " (else (nop))\n)))",
+  }
+  for wanted, text in pairs(cases) do
+    local module, err = wasm.load(text)
+    eq(module, nil)
+    eq(tostring(err):sub(1, #wanted), wanted)
+  end
+end)
