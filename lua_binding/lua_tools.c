@@ -26,9 +26,9 @@ static int check_options(lua_State *L) {
 static int new_error(lua_State *L) {
   const char *wanted = luaL_checkstring(L, 1);
   rille_ErrorKind kind = RILLE_ERROR_IO;
-  static const rille_ErrorKind kinds[] = {RILLE_ERROR_IO,      RILLE_ERROR_MALFORMED,
-                                          RILLE_ERROR_INVALID, RILLE_ERROR_UNSUPPORTED,
-                                          RILLE_ERROR_LINK,    RILLE_ERROR_LIMIT};
+  static const rille_ErrorKind kinds[] = {
+      RILLE_ERROR_IO,   RILLE_ERROR_MALFORMED, RILLE_ERROR_INVALID, RILLE_ERROR_UNSUPPORTED,
+      RILLE_ERROR_LINK, RILLE_ERROR_LIMIT,     RILLE_ERROR_TRAP,    RILLE_ERROR_EXIT};
   for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
     if (strcmp(rille_error_kind_name(kinds[i]), wanted) == 0) kind = kinds[i];
   }
@@ -99,6 +99,7 @@ int luaopen_wasm_tools(lua_State *L) {
                                        {"error", new_error},
                                        {"disassemble", disassemble},
                                        {"bytes", bytes_of},
+                                       {"sha256", wasm_sha256},
                                        {NULL, NULL}};
   luaL_getmetatable(L, TYPE_MODULE);
   if (lua_isnil(L, -1)) return luaL_error(L, "require \"wasm\" comes before \"wasm.tools\"");

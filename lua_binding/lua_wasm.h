@@ -497,6 +497,9 @@ void wasm_push_tag(lua_State *L, State *state, rille_Tag *tag);
 /* Pushes what stands for the import of the WASI context at `at`, or nil. */
 void wasm_push_wasi_func(lua_State *L, int at, const char *module, const char *name);
 
+/* lua_hash.c */
+int wasm_sha256(lua_State *L);
+
 /* lua_share.c */
 int wasm_share(lua_State *L);
 int wasm_adopt(lua_State *L);

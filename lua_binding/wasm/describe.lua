@@ -1,6 +1,7 @@
 --- What is in a module, for tools: sections, names, the features it needs, and JSON.
 
 local wasm = require "wasm"
+local json = require "wasm.json"
 
 local describe = {}
 
@@ -128,27 +129,10 @@ end
 -- ---- JSON ---------------------------------------------------------------------------------------
 
 local objects = { names = true, producers = true, stats = true }
-local escapes = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\t"] = "\\t" }
 
 --- A table as JSON, with its keys sorted. Empty tables are lists unless their key says otherwise.
-function describe.json(value, key)
-  if type(value) == "string" then
-    return '"' .. value:gsub('[%c"\\]', function(c)
-      return escapes[c] or ("\\u%04x"):format(c:byte())
-    end) .. '"'
-  elseif type(value) ~= "table" then
-    return tostring(value)
-  end
-  local parts = {}
-  if not objects[key] and (#value > 0 or next(value) == nil) then
-    for i, item in ipairs(value) do parts[i] = describe.json(item) end
-    return "[" .. table.concat(parts, ",") .. "]"
-  end
-  for name, item in pairs(value) do
-    parts[#parts + 1] = describe.json(name) .. ":" .. describe.json(item, name)
-  end
-  table.sort(parts)
-  return "{" .. table.concat(parts, ",") .. "}"
+function describe.json(value)
+  return json.encode(value, objects)
 end
 
 -- ---- Text ---------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@
 local wasm = require "wasm"
 local tools = require "wasm.tools"
 local manifest_format = require "wasm.manifest"
+local protected = require "wasm.protect"
 
 local loader = {}
 
@@ -17,26 +18,6 @@ local load_options = { "name", "imports", "wasi", "limits", "permissions", "mani
 local install_options = { "path", "imports", "wasi", "limits", "permissions", "exports", "keep",
   "engine", "features", "position" }
 local limit_names = { "memory", "fuel", "timeout", "stack", "on_limit" }
-
-local function unpack_all(list)
-  return (table.unpack or unpack)(list, 1, list.n)
-end
-
--- pcall, across which 5.1 cannot yield: there the call runs in a coroutine, whose yields go on.
-local protected = pcall
-if _VERSION == "Lua 5.1" and not rawget(_G, "jit") then
-  function protected(f, ...)
-    if not coroutine.running() then return pcall(f, ...) end
-    local co = coroutine.create(f)
-    local given = { n = select("#", ...), ... }
-    local function count(...) return { n = select("#", ...), ... } end
-    while true do
-      local got = count(coroutine.resume(co, unpack_all(given)))
-      if coroutine.status(co) == "dead" then return unpack_all(got) end
-      given = count(coroutine.yield((table.unpack or unpack)(got, 2, got.n)))
-    end
-  end
-end
 
 -- ---- Files --------------------------------------------------------------------------------------
 

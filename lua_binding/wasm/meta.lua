@@ -346,6 +346,101 @@ function loader.install(options) end
 ---@return wasm.Plugin|nil
 function loader.plugin(x) end
 
+---@class wasm.extism.Entry
+---@field path? string
+---@field data? string base64, or the bytes or text of a module
+---@field url? string
+---@field headers? table<string, string>
+---@field method? string
+---@field name? string
+---@field hash? string SHA-256 in hexadecimal
+
+---@class wasm.extism.Manifest
+---@field wasm wasm.extism.Entry[]
+---@field memory? { max_pages?: integer, max_http_response_bytes?: integer, max_var_bytes?: integer }
+---@field config? table<string, string>
+---@field allowed_hosts? string[]
+---@field allowed_paths? table<string, string> host path to guest path
+---@field timeout_ms? integer
+
+---@class wasm.extism.Request
+---@field url string
+---@field method string
+---@field headers table<string, string>
+---@field max_bytes? integer
+
+---@class wasm.extism.Response
+---@field status? integer
+---@field headers? table<string, string>
+---@field body? string
+
+---@class wasm.extism.Options
+---@field functions? table<string, fun(current: wasm.extism.Current, ...): ...>|table<string, table<string, function>>
+---@field wasi? boolean|wasm.wasi.Options|wasm.wasi.Context
+---@field http? fun(request: wasm.extism.Request, body: string?): wasm.extism.Response?, string?
+---@field read? false|fun(path: string): string?, string?
+---@field log? fun(level: "trace"|"debug"|"info"|"warn"|"error", text: string)
+---@field log_level? "trace"|"debug"|"info"|"warn"|"error"|"off"
+---@field config? table<string, string>
+---@field limits? wasm.Limits
+---@field engine? "compiler"|"interpreter"
+---@field features? table<string, boolean>
+
+---@class wasm.extism.PoolOptions: wasm.extism.Options
+---@field max? integer plugins at once
+
+---@class wasm.extism.Current
+---@field context any what was given to `call`
+local Current = {}
+---@param handle integer
+---@return string|nil
+function Current:read(handle) end
+---@param bytes string
+---@return integer handle
+function Current:store(bytes) end
+---@param handle integer
+function Current:free(handle) end
+
+---@class wasm.extism.Plugin
+---@field vars table<string, string>
+---@field config table<string, string>
+---@field manifest wasm.extism.Manifest
+local ExtismPlugin = {}
+---@param name string
+---@param input? string
+---@param context? any
+---@return string|nil, wasm.Error?
+function ExtismPlugin:call(name, input, context) end
+---@param name string
+---@return boolean
+function ExtismPlugin:exists(name) end
+---@return true|nil, wasm.Error?
+function ExtismPlugin:reset() end
+---@return wasm.extism.Plugin|nil, wasm.Error?
+function ExtismPlugin:clone() end
+function ExtismPlugin:interrupt() end
+function ExtismPlugin:close() end
+
+---@class wasm.extism.Pool
+local Pool = {}
+---@param name string
+---@param input? string
+---@param context? any
+---@return string|nil, wasm.Error?
+function Pool:call(name, input, context) end
+function Pool:close() end
+
+---@class wasm.extism
+local extism = {}
+---@param source string|wasm.Module|wasm.extism.Manifest
+---@param options? wasm.extism.Options
+---@return wasm.extism.Plugin|nil, wasm.Error?
+function extism.new(source, options) end
+---@param source string|wasm.Module|wasm.extism.Manifest
+---@param options? wasm.extism.PoolOptions
+---@return wasm.extism.Pool|nil, wasm.Error?
+function extism.pool(source, options) end
+
 ---@class wasm.repl
 ---@overload fun(source: string|wasm.Module, options?: table)
 local repl = {}

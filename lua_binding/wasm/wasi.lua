@@ -6,6 +6,7 @@
 
 local wasm = require "wasm"
 local core = require "wasm.wasi.core"
+local protected = require "wasm.protect"
 
 local wasi = {}
 
@@ -207,28 +208,6 @@ function wasi.addresses(context)
 end
 
 -- ---- Running ------------------------------------------------------------------------------------
-
-local function unpack_from(first, list)
-  return (table.unpack or unpack)(list, first, list.n)
-end
-
--- pcall, across which 5.1 cannot yield: there the call runs in a coroutine, whose yields go on.
-local protected = pcall
-if _VERSION == "Lua 5.1" and not rawget(_G, "jit") then
-  function protected(f, ...)
-    if not coroutine.running() then return pcall(f, ...) end
-    local co = coroutine.create(f)
-    local given = { n = select("#", ...), ... }
-    while true do
-      local got = { coroutine.resume(co, unpack_from(1, given)) }
-      got.n = #got
-      if coroutine.status(co) == "dead" then return unpack_from(1, got) end
-      local resumed = { coroutine.yield(unpack_from(2, got)) }
-      given = resumed
-      given.n = #resumed
-    end
-  end
-end
 
 local function is_exit(err)
   return wasm.type(err) == "error" and err.kind == "exit"
