@@ -11,9 +11,20 @@
 
 #include "../module/fuel.h"
 
+/* Where the instruction is: as many inlined calls deep as the builder. */
+static uint32_t place_of_instr(Builder *b) {
+  Ir *ir = b->ir;
+  if (b->callers.n == 0) return b->at;
+  InlinedPlace place = {b->at, b->frame.call};
+  const InlinedPlace *last = ir->inlined.n != 0 ? &ir->inlined.items[ir->inlined.n - 1] : NULL;
+  if (last == NULL || last->offset != place.offset || last->outer != place.outer)
+    VEC_PUSH(b->arena, &ir->inlined, place);
+  return PLACE_INLINED | (ir->inlined.n - 1);
+}
+
 Ref build_effect(Builder *b, unsigned op, unsigned type) {
   Ref ref = ir_node(b->ir, op, type);
-  NODE(b->ir, ref)->at = b->at;
+  NODE(b->ir, ref)->at = place_of_instr(b);
   ir_append(b->ir, b->now, ref);
   return ref;
 }
@@ -340,11 +351,21 @@ static void walk(Builder *b) {
 
 /* Inlining */
 
-enum { INLINE_SIZE = 24, INLINE_DEPTH = 3, INLINE_TOTAL = 4096 };
+/* Callees of up to INLINE_SMALL bytes are shorter than what a call of them takes, or nearly. Larger
+ * ones come inside where they are called often, by what can be told: in loops, and by themselves.
+ * By these a function grows by INLINE_GROWTH bytes, or half of its own size. */
+enum {
+  INLINE_SMALL = 24,
+  INLINE_IN_LOOP = 60,
+  INLINE_RECURSIVE = 120,
+  INLINE_DEPTH = 5,
+  INLINE_RECURSION = 3,
+  INLINE_GROWTH = 400,
+  INLINE_TOTAL = 4096
+};
 
-/* Straight code without calls of its own kind of cost: leaf functions that are shorter than what a
- * call of them takes, or nearly. */
-static bool is_small(const Builder *b, uint32_t func) {
+/* Straight code, but in larger ones loops. */
+static bool is_simple(const Builder *b, uint32_t func, bool may_loop) {
   Reader reader = body_reader(b->module, func);
   for (uint32_t n_groups = read_u32(&reader); n_groups != 0; n_groups--) {
     if (read_u32(&reader) > 16) return false;
@@ -355,6 +376,8 @@ static bool is_small(const Builder *b, uint32_t func) {
     instr_read(&reader, &instr);
     switch (instr.op) {
       case OP_LOOP:
+        if (!may_loop) return false;
+        break;
       case OP_TRY:
       case OP_TRY_TABLE:
       case OP_BR_TABLE:
@@ -369,18 +392,29 @@ static bool is_small(const Builder *b, uint32_t func) {
   return true;
 }
 
-static bool is_running(const Builder *b, uint32_t func) {
-  for (uint32_t i = 0; i < b->callers.n; i++)
-    if (b->callers.items[i].func == func) return true;
-  return b->frame.func == func;
+static uint32_t count_running(const Builder *b, uint32_t func) {
+  uint32_t n = b->frame.func == func;
+  for (uint32_t i = 0; i < b->callers.n; i++) n += b->callers.items[i].func == func;
+  return n;
+}
+
+static bool is_in_loop(const Builder *b) {
+  for (uint32_t i = 0; i < b->ctls.n; i++)
+    if (b->ctls.items[i].kind == CTL_LOOP) return true;
+  return false;
 }
 
 bool build_can_inline(const Builder *b, uint32_t func) {
-  const FuncDef *def = &b->module->funcs[func];
-  uint32_t size = def->end - def->at;
-  return b->options->inlines && func >= b->module->n_imported_funcs && size <= INLINE_SIZE &&
-         b->callers.n < INLINE_DEPTH && b->inlined_size + size <= INLINE_TOTAL &&
-         !is_running(b, func) && is_small(b, func);
+  const FuncDef *def = &b->module->funcs[func], *own = &b->module->funcs[b->ir->func];
+  uint32_t size = def->end - def->at, own_size = own->end - own->at;
+  if (!b->options->inlines || func < b->module->n_imported_funcs) return false;
+  uint32_t n_running = count_running(b, func);
+  if (size > INLINE_RECURSIVE || b->callers.n >= INLINE_DEPTH) return false;
+  if (b->inlined_size + size > INLINE_TOTAL || n_running > INLINE_RECURSION) return false;
+  if (size <= INLINE_SMALL && n_running == 0) return is_simple(b, func, false);
+  if (b->inlined_size + size > INLINE_GROWTH + own_size / 2) return false;
+  if (n_running == 0 && (size > INLINE_IN_LOOP || !is_in_loop(b))) return false;
+  return is_simple(b, func, true);
 }
 
 /* The callee's locals follow the caller's; its label is that of a block. */
@@ -390,9 +424,11 @@ void build_enter(Builder *b, uint32_t func) {
   uint32_t first = b->locals.n;
   for (uint32_t i = 0; i < type->n_params; i++) add_locals(b, 1, type->types[i], false);
   for (uint32_t i = type->n_params; i-- > 0;) b->locals.items[first + i] = pop(b);
+  uint32_t call = place_of_instr(b);
   b->frame.fuel = b->fuel;
   VEC_PUSH(b->arena, &b->callers, b->frame);
-  b->frame = (Frame){.reader = body_reader(b->module, func), .func = func, .first_local = first};
+  b->frame = (Frame){
+      .reader = body_reader(b->module, func), .func = func, .first_local = first, .call = call};
   b->inlined_size += def->end - def->at;
   start_frame(b);
   push_function_ctl(b, CTL_INLINED, type);

@@ -88,6 +88,7 @@ typedef struct Lazy {
 typedef struct Frame {
   Reader reader;
   uint32_t func, first_local;
+  uint32_t call; /* the place of the call in the function around, when there is one */
   Scan scan;
   uint32_t next_set;
   Ref fuel; /* the FUEL node of its running block, or 0; kept here during an inlined call */
@@ -101,7 +102,7 @@ typedef struct Builder {
   Frame frame; /* of the innermost function */
   VEC(Frame) callers;
   Block now;   /* where instructions go; 0: this code is not reached */
-  uint32_t at; /* offset of the instruction */
+  uint32_t at; /* offset of the instruction, in the module's bytes */
   Ref fuel;    /* the FUEL node of the running block, or 0 */
   VEC(Ref) stack;
   VEC(Ref) locals;

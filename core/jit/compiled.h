@@ -6,13 +6,18 @@
 #include "../base/arena.h"
 #include "../module/opcode.h"
 
-/* A place of the code that the tables know: a fault or a return address. Sorted by `at`. */
+/* A place of the code that the tables know: a fault or a return address. Sorted by `at`. Behind
+ * them are those, with `at` SITE_NOWHERE, that tell what was inlined. */
 typedef struct CodeSite {
   uint32_t at;      /* faults: of the instruction; calls: behind it */
-  uint32_t offset;  /* in the module's bytes */
+  uint32_t place;   /* offset in the module's bytes; or SITE_INLINED and the index of a site with
+                       SITE_NOWHERE: there is the offset, and in `handler` the place of the call */
   uint32_t handler; /* calls: where an exception that comes out of them is caught, or 0 */
   uint8_t trap;     /* Trap of a fault, TRAP_NONE for calls */
 } CodeSite;
+
+#define SITE_NOWHERE UINT32_MAX
+#define SITE_INLINED 0x80000000u
 
 /* What a distance in the code has to name when the code has its place. */
 typedef enum LinkKind {

@@ -96,14 +96,37 @@ static bool walk_out(Place *place) {
   return true;
 }
 
-static bool frame_at(const Place *place, FrameInfo *out) {
+/* The function whose body has the byte. */
+static uint32_t func_with(const Module *module, uint32_t offset) {
+  uint32_t low = module->n_imported_funcs, high = module->n_funcs;
+  while (low < high) {
+    uint32_t middle = low + (high - low) / 2;
+    if (module->funcs[middle].end <= offset) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low;
+}
+
+/* The function's frame, and those of what was inlined there, as far as there is room; their number.
+ */
+static uint32_t frames_at(const Place *at, FrameInfo *out, uint32_t room) {
   CodeSpace *space;
-  const CodeRecord *record = code_find(place->pc - 1, &space);
-  if (record == NULL || record->kind != RECORD_FUNC) return false;
-  const CodeSite *site = code_call_site(record, place->pc);
-  if (site == NULL) site = code_fault_site(record, place->pc - 1);
-  *out = (FrameInfo){place->instance->module, record->index, site != NULL ? site->offset : 0};
-  return true;
+  Module *module = at->instance->module;
+  const CodeRecord *record = code_find(at->pc - 1, &space);
+  if (record == NULL || record->kind != RECORD_FUNC) return 0;
+  const CodeSite *site = code_call_site(record, at->pc);
+  if (site == NULL) site = code_fault_site(record, at->pc - 1);
+  uint32_t place = site != NULL ? site->place : 0, n = 0;
+  for (; place & SITE_INLINED; n++) {
+    site = &record->sites[place & ~SITE_INLINED];
+    if (n < room) out[n] = (FrameInfo){module, func_with(module, site->place), site->place};
+    place = site->handler;
+  }
+  if (n < room) out[n] = (FrameInfo){module, record->index, place};
+  return n + 1;
 }
 
 static uint32_t backtrace(const Act *act, FrameInfo *out, uint32_t room) {
@@ -111,10 +134,7 @@ static uint32_t backtrace(const Act *act, FrameInfo *out, uint32_t room) {
   memcpy(&place, act->place, sizeof place);
   uint32_t n = 0;
   do {
-    FrameInfo frame;
-    if (!frame_at(&place, &frame)) continue;
-    if (n < room) out[n] = frame;
-    n++;
+    n += frames_at(&place, out + MIN(n, room), n < room ? room - n : 0);
   } while (walk_out(&place));
   return n;
 }

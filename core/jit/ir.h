@@ -99,7 +99,7 @@ typedef struct Node {
   uint64_t imm;    /* constants, offsets, indices */
   Ref *args;
   uint32_t uses;   /* number of operands that name it; set by place */
-  uint32_t at;     /* offset in the module's bytes: traps, calls, line tables; floating nodes: 0 */
+  uint32_t at;     /* PLACE in the module's bytes: traps, calls; floating nodes: 0 */
   uint32_t memory; /* memory index of an access; ALIAS_x of a field */
   uint32_t mark;   /* scratch of a pass */
 } Node;
@@ -122,6 +122,13 @@ typedef struct BlockInfo {
   uint32_t mark; /* scratch of a pass */
 } BlockInfo;
 
+/* A place in a function that was inlined. Places are offsets in the module's bytes, or
+ * PLACE_INLINED and an index into Ir.inlined. */
+typedef struct InlinedPlace {
+  uint32_t offset, outer; /* of the instruction; the place of the call of its function */
+} InlinedPlace;
+#define PLACE_INLINED 0x80000000u
+
 typedef struct Ir {
   Arena *arena;
   Module *module;
@@ -138,8 +145,9 @@ typedef struct Ir {
   Block *by_rpo; /* the same blocks in reverse post-order */
   uint32_t n_order;
   VEC(const uint8_t *) vectors; /* sixteen bytes each */
-  bool has_replaced;            /* some node was replaced: operands have to follow */
-  Ref *shared;                  /* fold.c: hash table of the floating nodes */
+  VEC(InlinedPlace) inlined;
+  bool has_replaced; /* some node was replaced: operands have to follow */
+  Ref *shared;       /* fold.c: hash table of the floating nodes */
   uint32_t n_shared, room_shared;
 } Ir;
 
@@ -204,6 +212,10 @@ void ir_append(Ir *ir, Block block, Ref ref);
 void ir_add_pred(Ir *ir, Block block, Block pred);
 /* The index of `pred` among the predecessors of `block`. */
 uint32_t ir_pred_index(const Ir *ir, Block block, Block pred);
+/* The offset in the module's bytes. */
+static inline uint32_t ir_offset(const Ir *ir, uint32_t place) {
+  return place & PLACE_INLINED ? ir->inlined.items[place & ~PLACE_INLINED].offset : place;
+}
 /* Its END node. */
 static inline Node *ir_end(const Ir *ir, Block block) {
   const Refs *list = &ir->blocks[block].effects;

@@ -70,6 +70,30 @@ test("traps are objects with frames", function()
   eq(err[1], nil)
 end)
 
+-- Small functions, and those that call themselves, are part of their callers in compiled code.
+test("frames are the same on every engine", function()
+  for _, engine in ipairs(wasm.config().supported.engines) do
+    local module = assert(wasm.load([[(module (memory 1)
+      (func $get (param i32) (result i32) (i32.load (local.get 0)))
+      (func $next (param i32) (result i32) (i32.add (call $get (local.get 0)) (i32.const 1)))
+      (func $sum (export "sum") (param i32) (result i32)
+        (if (result i32) (i32.gt_s (local.get 0) (i32.const -4))
+          (then (i32.add (call $next (local.get 0))
+                         (call $sum (i32.sub (local.get 0) (i32.const 1)))))
+          (else (unreachable)))))]], {engine = engine}))
+    local sum = module:instantiate().exports.sum
+    local err = t.traps("trap", "out of bounds memory access", sum, -1)
+    eq(#err.frames, 3)
+    eq(err.frames[1].func, "get")
+    eq(err.frames[2].func, "next")
+    eq(err.frames[3].func, "sum")
+    err = t.traps("trap", "out of bounds memory access", sum, 2)
+    local names = {}
+    for i, frame in ipairs(err.frames) do names[i] = frame.func end
+    eq(table.concat(names, " "), "get next sum sum sum sum")
+  end
+end)
+
 test("trap texts", function()
   local e = t.exports [[(module (memory 1) (table 1 funcref) (type $t (func))
     (func (export "unreachable") (unreachable))

@@ -43,8 +43,8 @@ void emit_jump_if(Emit *e, unsigned cc, uint32_t label) {
   enc_jcc_label(&e->out, cc, label);
 }
 
-void emit_site(Emit *e, Trap trap, uint32_t offset) {
-  CodeSite site = {.at = asm_at(&e->out), .offset = offset, .trap = (uint8_t)trap};
+void emit_site(Emit *e, Trap trap, uint32_t place) {
+  CodeSite site = {.at = asm_at(&e->out), .place = place, .trap = (uint8_t)trap};
   VEC_PUSH(e->arena, &e->sites, site);
 }
 
@@ -354,7 +354,10 @@ static void emit_one_cold(Emit *e, Cold copy) {
       enc_ud2(out);
       return;
     case COLD_STACK: enc_call_label(out, emit_link(LINK_STUB, STUB_STACK)); return;
-    case COLD_POLL: call_stub(e, STUB_POLL, cold->ins->at); break;
+    case COLD_POLL: /* the guest may have been suspended, and stores have merged */
+      call_stub(e, STUB_POLL, cold->ins->at);
+      if (cold->ins->n_uses != 0) emit_poll_flag(e, emit_reg(INS_OPERANDS(e->f, cold->ins)));
+      break;
     case COLD_FUEL: call_stub(e, STUB_FUEL, cold->ins->at); break;
     case COLD_ADAPTER:
       enc_call_label(out, emit_link(LINK_ADAPTER, (uint32_t)cold->ins->imm));
@@ -403,6 +406,35 @@ static void fill_tables(Emit *e, uint8_t *code) {
   }
 }
 
+/* What sites say about inlined functions, behind them: outer places before inner ones. */
+static void add_inlined(Emit *e, Compiled *out) {
+  const Ir *ir = e->f->ir;
+  uint32_t n = ir->inlined.n, n_sites = e->sites.n;
+  if (n == 0) return;
+  uint32_t *index = ARENA_ARRAY(e->arena, uint32_t, n);
+  for (uint32_t i = 0; i < n_sites; i++) { /* marks what is needed */
+    uint32_t place = e->sites.items[i].place;
+    while ((place & PLACE_INLINED) && index[place & ~PLACE_INLINED] == 0) {
+      index[place & ~PLACE_INLINED] = 1;
+      place = ir->inlined.items[place & ~PLACE_INLINED].outer;
+    }
+  }
+  for (uint32_t i = 0; i < n; i++) { /* calls come before what they call */
+    if (index[i] == 0) continue;
+    uint32_t outer = ir->inlined.items[i].outer;
+    if (outer & PLACE_INLINED) outer = SITE_INLINED | index[outer & ~PLACE_INLINED];
+    CodeSite site = {.at = SITE_NOWHERE, .place = ir->inlined.items[i].offset, .handler = outer};
+    index[i] = e->sites.n;
+    VEC_PUSH(e->arena, &e->sites, site);
+  }
+  for (uint32_t i = 0; i < n_sites; i++) {
+    uint32_t *place = &e->sites.items[i].place;
+    if (*place & PLACE_INLINED) *place = SITE_INLINED | index[*place & ~PLACE_INLINED];
+  }
+  out->sites = e->sites.items;
+  out->n_sites = e->sites.n;
+}
+
 static void finish(Emit *e, Compiled *out) {
   Layout layout = {.code = &e->out,
                    .labels = e->labels.items,
@@ -414,6 +446,7 @@ static void finish(Emit *e, Compiled *out) {
                    .sites = e->sites.items,
                    .n_sites = e->sites.n};
   relax_run(&layout, e->arena, out);
+  add_inlined(e, out);
   fill_tables(e, (uint8_t *)(uintptr_t)out->code);
   out->frame_bytes = e->frame;
   out->param_bytes = e->param_bytes;

@@ -94,11 +94,15 @@ static void leave_frame(Emit *e, const Ins *ins) {
   enc_rm(out, ENC_MOV_STORE, 8, R10, mem_at(RSP, 0));
 }
 
+void emit_poll_flag(Emit *e, unsigned reg) {
+  enc_rm(&e->out, ENC_MOV, 8, reg, instance_field(offsetof(Instance, poll)));
+}
+
 static void poll(Emit *e, const Ins *ins) {
   Asm *out = &e->out;
-  unsigned temp = operand_reg(e, ins, 0);
-  enc_rm(out, ENC_MOV, 8, temp, instance_field(offsetof(Instance, poll)));
-  enc_alu_mi(out, ALU_CMP, 4, mem_at(temp, 0), 0);
+  unsigned flag = operand_reg(e, ins, 0);
+  if (ins->n_uses == 0) emit_poll_flag(e, flag);
+  enc_alu_mi(out, ALU_CMP, 4, mem_at(flag, 0), 0);
   Cold *cold = emit_cold(e, COLD_POLL, ins);
   uint32_t back = cold->back;
   emit_jump_if(e, CC_NE, cold->label);

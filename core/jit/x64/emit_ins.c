@@ -403,9 +403,10 @@ static void trap_if(Emit *e, const Ins *ins) {
   emit_jump_if(e, ins->cc, emit_trap_label(e, (Trap)ins->trap, ins));
 }
 
-/* Switches: a tree of comparisons for few different targets, else a table. */
+/* Switches: a tree of comparisons for few different targets, else a table. Processors predict one
+ * jump with many targets better than a few branches, but where there are very few. */
 
-enum { TREE_TARGETS = 16 };
+enum { TREE_TARGETS = 4 };
 
 typedef struct Range {
   uint32_t from, target;
@@ -441,11 +442,11 @@ static void jump_table(Emit *e, const Ins *ins, uint32_t n) {
   unsigned index = use_reg(e, ins, 0), start = emit_reg(&temps[0]), at = emit_reg(&temps[1]);
   JumpTable table = {emit_label(e), MACH_BLOCK(e->f, e->block)};
   VEC_PUSH(e->arena, &e->tables, table);
-  emit_int_const(e, at, n - 1);
-  enc_alu_rr(out, ALU_CMP, 4, index, at);
-  enc_cmov_rr(out, CC_B, 4, at, index);
+  enc_alu_ri(out, ALU_CMP, 4, index, (int32_t)(n - 1));
+  emit_jump_if(e, CC_AE, emit_target(e, table.block->succs[n - 1]));
   enc_rm(out, ENC_LEA, 8, start, mem_label(table.label));
-  enc_rm(out, ENC_MOVSXD, 8, at, (Mem){.base = (uint8_t)start, .index = (uint8_t)at, .scale = 2});
+  enc_rm(out, ENC_MOVSXD, 8, at,
+         (Mem){.base = (uint8_t)start, .index = (uint8_t)index, .scale = 2});
   enc_alu_rr(out, ALU_ADD, 8, at, start);
   enc_jmp_r(out, at);
 }

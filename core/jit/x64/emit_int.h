@@ -59,7 +59,7 @@ uint32_t emit_label(Emit *e);
 void emit_bind(Emit *e, uint32_t label);
 void emit_jump(Emit *e, uint32_t label);
 void emit_jump_if(Emit *e, unsigned cc, uint32_t label);
-void emit_site(Emit *e, Trap trap, uint32_t offset);
+void emit_site(Emit *e, Trap trap, uint32_t place);
 Cold *emit_cold(Emit *e, ColdKind kind, const Ins *ins);
 uint32_t emit_trap_label(Emit *e, Trap trap, const Ins *ins);
 uint32_t emit_target(const Emit *e, uint32_t b);
@@ -86,7 +86,8 @@ void emit_ins(Emit *e, const Ins *ins); /* emit_ins.c */
 void emit_compare(Emit *e, const Ins *ins, unsigned first);
 bool emit_number(Emit *e, const Ins *ins); /* emit_number.c: several instructions each */
 void emit_cold_number(Emit *e, const Cold *cold);
-bool emit_call(Emit *e, const Ins *ins); /* emit_call.c */
+bool emit_call(Emit *e, const Ins *ins);    /* emit_call.c */
+void emit_poll_flag(Emit *e, unsigned reg); /* its address */
 void emit_cold_subtype(Emit *e, const Cold *cold);
 
 #endif

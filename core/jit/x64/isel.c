@@ -1314,6 +1314,22 @@ static void fuel(Isel *s, const Node *node) {
   isel_add_temp(s, ins, KIND_I64);
 }
 
+/* The address of the flag is read before the outermost loop around, and again where there is no
+ * register for it. It changes where the guest is suspended: emit_call.c sees to that for polls;
+ * with fuel it is read each time. */
+static void poll(Isel *s) {
+  const Ir *ir = s->ir;
+  Block header = BLOCK_OF(ir, s->block)->loop;
+  if (ir->counts_fuel || header == 0) {
+    isel_add_temp(s, isel_begin(s, MOP_POLL, 8), KIND_I64);
+    return;
+  }
+  for (Block outer; (outer = BLOCK_OF(ir, BLOCK_OF(ir, header)->idom)->loop) != 0;) header = outer;
+  Block before = BLOCK_OF(ir, header)->idom;
+  if (s->poll_flag[before] == 0) s->poll_flag[before] = isel_new(s, KIND_I64);
+  isel_add_use(s, isel_begin(s, MOP_POLL, 8), s->poll_flag[before]);
+}
+
 static bool control(Isel *s, const Node *node) {
   switch (node->op) {
     case IR_GOTO: isel_begin(s, MOP_GOTO, 4)->flags |= INS_GOTO; return true;
@@ -1322,7 +1338,7 @@ static bool control(Isel *s, const Node *node) {
     case IR_SWITCH: switch_(s, node); return true;
     case IR_TRAP: isel_begin(s, MOP_TRAP, 4)->trap = (uint8_t)node->imm; return true;
     case IR_TRAP_IF: trap_if(s, node); return true;
-    case IR_POLL: isel_add_temp(s, isel_begin(s, MOP_POLL, 8), KIND_I64); return true;
+    case IR_POLL: poll(s); return true;
     case IR_FUEL: fuel(s, node); return true;
     case OP_ATOMIC_FENCE: isel_begin(s, MOP_FENCE, 8); return true;
     default: return false;
@@ -1533,7 +1549,7 @@ _Noreturn static void refuse(const Isel *s, const Node *node) {
   error_set(guard->error, ERROR_UNSUPPORTED, "the compiler does not know %s yet",
             ir_op_text(node->op));
   guard->error->func = s->ir->func;
-  guard->error->offset = node->at;
+  guard->error->offset = ir_offset(s->ir, node->at);
   guard_raise(guard);
 }
 
@@ -1568,6 +1584,15 @@ static void flush_group(Isel *s) {
     VEC_PUSH(s->arena, &s->list, s->group.items[i]);
   }
   s->group.n = 0;
+}
+
+static void read_poll_flag(Isel *s) {
+  VReg flag = s->poll_flag[s->block];
+  if (flag == 0) return;
+  Address at = {.base = BASE_INSTANCE, .disp = offsetof(Instance, poll)};
+  isel_get(s, ENC_MOV, 8, flag, memory_source(at), 0);
+  s->f->vregs[flag].kind = V_REMADE;
+  flush_group(s);
 }
 
 /* Phis of the successors want their arguments at the end of this block. */
@@ -1623,6 +1648,7 @@ static void lower_block(Isel *s, Block b) {
     s->effects_before = s->last_effect[i];
     lower(s, ref);
     flush_group(s);
+    if (i == block->effects.n - 1) read_poll_flag(s);
   }
   if (b == s->ir->entry) {
     isel_params(s);
@@ -1796,6 +1822,7 @@ Mach *isel_run(const Ir *ir, const JitTarget *target, Arena *arena) {
   s.vreg_of = arena_zero(arena, ir->n_nodes * sizeof *s.vreg_of);
   s.state = arena_zero(arena, ir->n_nodes);
   s.place = arena_zero(arena, ir->n_nodes * sizeof *s.place);
+  s.poll_flag = arena_zero(arena, ir->n_blocks * sizeof *s.poll_flag);
   f->n_vregs = 0;
   mach_vreg(f, KIND_BOTTOM);
   if (abi_result_bytes(ir->type) != 0) s.result_area = mach_vreg(f, KIND_I64);

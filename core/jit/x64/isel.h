@@ -56,6 +56,7 @@ typedef struct Isel {
   uint32_t room_last_effect;
   uint32_t at;      /* of the node being lowered */
   bool is_repeated; /* a comparison that is made elsewhere too: loads stay where they are */
+  VReg *poll_flag;  /* by preheader of an outermost loop: the address of the flag, or 0 */
   VReg result_area; /* r11 at entry, when results go to memory */
   InstanceLayout layout;
 } Isel;
