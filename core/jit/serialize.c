@@ -70,7 +70,7 @@ static void write_signed(Buf *out, uint32_t now, uint32_t *before) {
 }
 
 static void write_func(const Compiled *compiled, Buf *out) {
-  uint32_t at = 0, offset = 0, link_at = 0;
+  uint32_t at = 0, place = 0, link_at = 0;
   buf_u32(out, compiled->size);
   buf_u32(out, compiled->frame_bytes);
   buf_u32(out, compiled->param_bytes);
@@ -79,7 +79,7 @@ static void write_func(const Compiled *compiled, Buf *out) {
     const CodeSite *site = &compiled->sites[i];
     buf_byte(out, site->trap);
     write_signed(out, site->at, &at);
-    write_signed(out, site->offset, &offset);
+    write_signed(out, site->place, &place);
     if (site->trap == TRAP_NONE) buf_u32(out, site->handler);
   }
   buf_u32(out, compiled->n_links);
@@ -119,14 +119,33 @@ static uint32_t read_signed(Reader *r, uint32_t before) {
   return before + (uint32_t)read_s32(r);
 }
 
-static void read_site(Reader *r, const Module *module, const Compiled *compiled,
-                      const CodeSite *before, CodeSite *out) {
+/* What is inlined is told behind the other sites, outer functions first: so walks outward end. */
+static bool place_is_known(const Module *module, uint32_t place, uint32_t first, uint32_t end) {
+  if ((place & SITE_INLINED) == 0) return place <= module->size;
+  uint32_t index = place & ~SITE_INLINED;
+  return index >= first && index < end;
+}
+
+static void check_sites(const Reader *r, const Module *module, const Compiled *compiled) {
+  const CodeSite *sites = compiled->sites;
+  uint32_t n = compiled->n_sites, first = n;
+  while (first != 0 && sites[first - 1].at == SITE_NOWHERE) first--;
+  for (uint32_t i = 0; i < first; i++) {
+    check(r, sites[i].at <= compiled->size && sites[i].handler < compiled->size &&
+                 place_is_known(module, sites[i].place, first, n));
+  }
+  for (uint32_t i = first; i < n; i++) {
+    check(r, sites[i].trap == TRAP_NONE && sites[i].place <= module->size &&
+                 place_is_known(module, sites[i].handler, first, i));
+  }
+}
+
+static void read_site(Reader *r, const CodeSite *before, CodeSite *out) {
   out->trap = read_byte(r);
   out->at = read_signed(r, before->at);
-  out->offset = read_signed(r, before->offset);
+  out->place = read_signed(r, before->place);
   out->handler = out->trap == TRAP_NONE ? read_u32(r) : 0;
-  check(r, out->trap < TRAP_COUNT && out->at >= before->at && out->at <= compiled->size &&
-               out->handler < compiled->size && out->offset <= module->size);
+  check(r, out->trap < TRAP_COUNT && out->at >= before->at);
 }
 
 static bool link_is_known(const Module *module, const CodeLink *link) {
@@ -163,12 +182,13 @@ static void read_func(Reader *r, const Module *module, Arena *arena, Compiled *o
   CodeSite *sites = arena_zero(arena, out->n_sites * sizeof *sites);
   const CodeSite no_site = {0};
   for (uint32_t i = 0; i < out->n_sites; i++)
-    read_site(r, module, out, i != 0 ? &sites[i - 1] : &no_site, &sites[i]);
+    read_site(r, i != 0 ? &sites[i - 1] : &no_site, &sites[i]);
+  out->sites = sites;
+  check_sites(r, module, out);
   out->n_links = read_count(r, 3);
   CodeLink *links = arena_zero(arena, out->n_links * sizeof *links);
   for (uint32_t i = 0; i < out->n_links; i++)
     read_link(r, module, out, i != 0 ? links[i - 1].at : 0, &links[i]);
-  out->sites = sites;
   out->links = links;
 }
 
