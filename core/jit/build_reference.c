@@ -48,7 +48,8 @@ static Ref is_small_int(Builder *b, Ref ref) {
 
 static void ref_i31(Builder *b) {
   Ir *ir = b->ir;
-  Ref shifted = fold_binary(ir, OP_I32_SHL, pop(b), fold_i32(ir, 1));
+  Ref number = pop(b);
+  Ref shifted = fold_binary(ir, OP_I32_SHL, number, fold_i32(ir, 1));
   Ref tagged = fold_binary(ir, OP_I32_OR, shifted, fold_i32(ir, 1));
   push(b, fold_unary(ir, OP_I64_EXTEND_I32_U, tagged));
 }

@@ -858,21 +858,22 @@ Ref fold_select(Ir *ir, Ref condition, Ref a, Ref b) {
 }
 
 Ref fold_canonical_nan(Ir *ir, Op op, Ref x) {
+  Ref is_number;
   if (ir_is_constant(NODE(ir, x))) return x;
   switch (ir_result_of[op]) {
     case KIND_F32:
-      return fold_select(ir, fold_binary(ir, OP_F32_EQ, x, x), x,
-                         fold_const(ir, KIND_F32, F32_NAN_BITS));
+      is_number = fold_binary(ir, OP_F32_EQ, x, x);
+      return fold_select(ir, is_number, x, fold_const(ir, KIND_F32, F32_NAN_BITS));
     case KIND_F64:
-      return fold_select(ir, fold_binary(ir, OP_F64_EQ, x, x), x,
-                         fold_const(ir, KIND_F64, F64_NAN_BITS));
+      is_number = fold_binary(ir, OP_F64_EQ, x, x);
+      return fold_select(ir, is_number, x, fold_const(ir, KIND_F64, F64_NAN_BITS));
     default: break;
   }
   bool is_f32 = memcmp(op_info[op].text, "f32x4", 5) == 0;
   V128 nan;
   EACH(4, nan.u32[i] = F32_NAN_BITS)
   if (!is_f32) EACH(2, nan.u64[i] = F64_NAN_BITS)
-  Ref is_number = fold_simd(ir, is_f32 ? OP_F32X4_EQ : OP_F64X2_EQ, x, x, 0, 0, 0);
+  is_number = fold_simd(ir, is_f32 ? OP_F32X4_EQ : OP_F64X2_EQ, x, x, 0, 0, 0);
   return fold_simd(ir, OP_V128_BITSELECT, x, fold_v128(ir, nan.u8), is_number, 0, 0);
 }
 
@@ -951,8 +952,10 @@ static Ref divide_u64(Ir *ir, Ref a, uint64_t d) {
   }
   uint64_t next_power = log2 == 63 ? 0 : UINT64_C(2) << log2;
   Ref high = product_high(ir, IR_MULH_U, a, reciprocal(next_power - d, d));
-  Ref rest = fold_binary(ir, OP_I64_SHR_U, fold_binary(ir, OP_I64_SUB, a, high), fold_i64(ir, 1));
-  return fold_binary(ir, OP_I64_SHR_U, fold_binary(ir, OP_I64_ADD, high, rest), fold_i64(ir, log2));
+  Ref rest = fold_binary(ir, OP_I64_SUB, a, high);
+  Ref half = fold_binary(ir, OP_I64_SHR_U, rest, fold_i64(ir, 1));
+  Ref sum = fold_binary(ir, OP_I64_ADD, high, half);
+  return fold_binary(ir, OP_I64_SHR_U, sum, fold_i64(ir, log2));
 }
 
 /* The quotient towards minus infinity of a positive divisor; the caller adds 1 when a < 0. */
@@ -960,11 +963,12 @@ static Ref divide_s_down(Ir *ir, bool is_64, Ref a, uint64_t d) {
   unsigned log2 = log2_of(d);
   if (is_64) {
     Ref high = product_high(ir, IR_MULH_S, a, reciprocal(UINT64_C(1) << log2, d));
-    return fold_binary(ir, OP_I64_SHR_S, fold_binary(ir, OP_I64_ADD, high, a), fold_i64(ir, log2));
+    Ref sum = fold_binary(ir, OP_I64_ADD, high, a);
+    return fold_binary(ir, OP_I64_SHR_S, sum, fold_i64(ir, log2));
   }
   uint64_t factor = (UINT64_C(1) << (32 + log2)) / d + 1;
-  Ref product =
-      fold_binary(ir, OP_I64_MUL, fold_unary(ir, OP_I64_EXTEND_I32_S, a), fold_i64(ir, factor));
+  Ref wide = fold_unary(ir, OP_I64_EXTEND_I32_S, a);
+  Ref product = fold_binary(ir, OP_I64_MUL, wide, fold_i64(ir, factor));
   Ref shifted = fold_binary(ir, OP_I64_SHR_S, product, fold_i64(ir, 32 + log2));
   return fold_unary(ir, OP_I32_WRAP_I64, shifted);
 }

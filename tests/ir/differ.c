@@ -117,7 +117,7 @@ static uint64_t state_of(const Side *side) {
   const uint8_t *bytes = rille_memory_bytes(found.memory, &size);
   for (uint64_t i = 0; i < size; i += 8) hash = mix(hash ^ load_u64(bytes + i)) + i;
   for (int i = 0; i < 6; i++) {
-    char name[8];
+    char name[16];
     bool is_mutable;
     snprintf(name, sizeof name, "g%d", i);
     if (!rille_find_export(side->instance, name, &found)) abort();
@@ -131,7 +131,7 @@ static uint64_t state_of(const Side *side) {
 
 static bool compare(const Side *a, const Side *b, uint64_t seed) {
   for (unsigned round = 0; round < ROUNDS * 6; round++) {
-    char name[8], left[300], right[300];
+    char name[16], left[300], right[300];
     snprintf(name, sizeof name, "f%u", round % 6);
     call(a, "reset", seed, left, sizeof left);
     call(b, "reset", seed, right, sizeof right);

@@ -434,7 +434,7 @@ static void test_deadline(void **state) {
   uint64_t took = os_monotonic_ns() - start;
   assert_int_equal(act->status, RUN_LIMIT);
   assert_int_equal(act->limit, LIMIT_TIMEOUT);
-  assert_in_range(took, 50 * 1000 * 1000, 1000 * 1000 * 1000);
+  assert_in_range(took, 50 * 1000 * 1000, UINT64_C(10) * 1000 * 1000 * 1000);
   stack_finish(act);
 }
 
@@ -468,7 +468,7 @@ static void test_poll_hook(void **state) {
   uint64_t start = os_monotonic_ns();
   Act *act = enter(world.stack, &endless, 0);
   assert_int_equal(act->status, RUN_LIMIT);
-  assert_in_range(os_monotonic_ns() - start, 1, 500 * 1000 * 1000);
+  assert_in_range(os_monotonic_ns() - start, 1, UINT64_C(10) * 1000 * 1000 * 1000);
   stack_finish(act);
 }
 

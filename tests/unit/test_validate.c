@@ -4,10 +4,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include <cmocka.h>
 
-#include "base/os.h"
 #include "module_bytes.h"
 
 static Alloc heap;
@@ -33,9 +33,9 @@ static Module *load_body(unsigned type, Bytes *body, Error *error) {
 
 static void expect_body(unsigned type, Bytes *body, ErrorKind kind, const char *text) {
   Error error = {0};
-  uint64_t start = os_monotonic_ns();
+  clock_t start = clock();
   Module *module = load_body(type, body, &error);
-  double seconds = (double)(os_monotonic_ns() - start) / 1e9;
+  double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
   if (seconds > 5) fail_msg("took %.1f seconds", seconds);
   if (kind == ERROR_NONE) {
     if (!module) fail_msg("%s", error.message);
@@ -157,9 +157,9 @@ static void test_many_functions_with_many_locals(void **state) {
   add_section(&bytes, 3, &funcs);
   add_section(&bytes, 10, &code);
   Error error;
-  uint64_t start = os_monotonic_ns();
+  clock_t start = clock();
   Module *module = load_with(&heap, &bytes, feature_defaults(), &error);
-  assert_true(os_monotonic_ns() - start < UINT64_C(5000000000));
+  assert_true(clock() - start < 5 * CLOCKS_PER_SEC);
   if (!module) fail_msg("%s", error.message);
   module_release(module);
 }

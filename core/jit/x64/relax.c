@@ -99,6 +99,7 @@ static uint32_t moved(const Relax *r, uint32_t at) {
 }
 
 static void put_nops(uint8_t *at, uint32_t n, Arena *arena) {
+  if (n == 0) return;
   Asm nops;
   asm_init(&nops, arena, false);
   enc_nops(&nops, n);
