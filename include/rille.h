@@ -51,7 +51,7 @@ typedef struct rille_Error rille_Error;
 /* One guest frame of a backtrace; texts live as long as the error. */
 typedef struct rille_Frame {
   const char *module; /* the module's name, or "" */
-  const char *func;   /* the function's name, or "" */
+  const char *func;   /* the function's name, else that of its export, or "" */
   uint32_t index;     /* function index in its module */
   uint64_t offset;    /* of the instruction, in the module's bytes */
   const char *file;   /* source file, or NULL */

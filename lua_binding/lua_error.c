@@ -212,6 +212,27 @@ static void push_frame_line(lua_State *L, int i) {
   lua_settop(L, frame + 1);
 }
 
+/* Recursion: n frames more of the same place. */
+static void add_repeats(lua_State *L, int n) {
+  if (n == 0) return;
+  lua_pushfstring(L, "\n     (%d more of this)", n);
+  lua_concat(L, 2);
+}
+
+static bool is_same_place(lua_State *L, int frames, int i) {
+  static const char *const fields[] = {"module", "index", "offset"};
+  bool is_same = i > 1;
+  for (int k = 0; is_same && k < 3; k++) {
+    compat_rawgeti(L, frames, i - 1);
+    compat_rawgeti(L, frames, i);
+    lua_getfield(L, -2, fields[k]);
+    lua_getfield(L, -2, fields[k]);
+    is_same = lua_rawequal(L, -1, -2);
+    lua_pop(L, 4);
+  }
+  return is_same;
+}
+
 static int error_tostring(lua_State *L) {
   luaL_checkudata(L, 1, TYPE_ERROR);
   lua_settop(L, 1);
@@ -224,13 +245,20 @@ static int error_tostring(lua_State *L) {
   lua_pushvalue(L, 2);
   lua_pushliteral(L, "\nwasm backtrace:");
   lua_concat(L, 2);
-  int n = (int)lua_rawlen(L, 3);
+  int n = (int)lua_rawlen(L, 3), n_repeats = 0;
   for (int i = 1; i <= n; i++) {
+    if (is_same_place(L, 3, i)) {
+      n_repeats++;
+      continue;
+    }
+    add_repeats(L, n_repeats);
+    n_repeats = 0;
     compat_rawgeti(L, 3, i);
     push_frame_line(L, i - 1);
     lua_remove(L, -2);
     lua_concat(L, 2);
   }
+  add_repeats(L, n_repeats);
   return 1;
 }
 

@@ -86,8 +86,18 @@ size_t api_print(char *out, size_t size, const char *format, ...) {
 
 /* Frames */
 
+/* A module without names has its exports, which whoever called it knows. */
+static Str export_name(const Module *module, uint32_t func) {
+  for (uint32_t i = 0; i < module->n_exports; i++) {
+    const Export *item = &module->exports[i];
+    if (item->kind == EXTERN_FUNC && item->index == func) return item->name;
+  }
+  return (Str){0};
+}
+
 static Str func_name(const FrameInfo *frame) {
-  return module_name_of(frame->module, NAMES_FUNCS, frame->func);
+  Str name = module_name_of(frame->module, NAMES_FUNCS, frame->func);
+  return name.size != 0 ? name : export_name(frame->module, frame->func);
 }
 
 static size_t texts_size(const FrameInfo *frames, uint32_t n) {

@@ -182,7 +182,7 @@ test("what validation finds in text is told by line and column", function()
     ["4:4: unknown label 3"] = "(module (func\n block\n block\n   br 3\n end\n end))",
     ["2:3: size minimum"] = "(module\n (memory 1 0))",
     ["2:3: unknown function 5"] = "(module (func)\n (start 5))",
-    ["3:2: unknown function 9"] = "(module (func\n nop\n (call 9)))",
+    ["3:3: unknown function 9"] = "(module (func\n nop\n (call 9)))",
     ["5:2: type mismatch"] = "(module (func (result i32)\n (if (i32.const 1)\n (then (nop))\n" ..
       " (else (nop))\n)))",
   }
