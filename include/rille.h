@@ -431,6 +431,9 @@ struct rille_Activation {  /* the public part; the rest is the engine's */
 /* NULL when there is no memory. `user` is the host's own pointer. */
 RILLE_API rille_Stack *rille_new_stack(rille_Engine *engine, void *user);
 RILLE_API void rille_free_stack(rille_Stack *stack); /* drops every activation on it */
+/* Promises that the stack and every store whose functions are entered on it are only ever used
+ * together, by one thread at a time, as those of one Lua state are. Entering costs less then. */
+RILLE_API void rille_keep_together(rille_Stack *stack);
 RILLE_API void *rille_stack_user(const rille_Stack *stack);
 RILLE_API rille_Activation *rille_stack_top(const rille_Stack *stack);
 RILLE_API size_t rille_stack_bytes(const rille_Stack *stack); /* in use by values of guest code */
@@ -447,6 +450,32 @@ typedef struct rille_Entered {
 } rille_Entered;
 RILLE_API rille_Entered rille_enter(rille_Stack *stack, rille_Func *func, void *context,
                                     const rille_Slot *slots);
+/* The same without slots: straight into the code of a compiled function that has few parameters, all
+ * of them numbers, and one result at most. NULL when there is no such way, which is so once and for
+ * all; it is not to be used any more when the instance is closed. Integers, zero-extended, go into
+ * the first four parameters in their order, floats (an f32 in the low half) into the last four; what
+ * is left over may be anything. `value` is an integer result; for a float result the function is to
+ * be called as a rille_DirectFloatFn. RILLE_NOT_ENTERED: nothing has happened, only rille_enter
+ * knows how to go on. The stack is one of rille_keep_together; the context is that of its last
+ * rille_enter. Other than RILLE_DONE leaves the activation on the stack, as rille_enter does. */
+enum { RILLE_NOT_ENTERED = 255 };
+typedef struct rille_Direct {
+  uint64_t value;
+  uint64_t status; /* rille_Status or RILLE_NOT_ENTERED */
+} rille_Direct;
+typedef struct rille_DirectFloat {
+  double value; /* an f32 in the low half */
+  uint64_t status;
+} rille_DirectFloat;
+typedef rille_Direct rille_DirectFn(uint64_t, uint64_t, uint64_t, uint64_t, rille_Stack *stack,
+                                    rille_Func *func, double, double, double, double);
+typedef rille_DirectFloat rille_DirectFloatFn(uint64_t, uint64_t, uint64_t, uint64_t,
+                                              rille_Stack *stack, rille_Func *func, double, double,
+                                              double, double);
+/* The same for functions without float parameters. */
+typedef rille_Direct rille_DirectIntFn(uint64_t, uint64_t, uint64_t, uint64_t, rille_Stack *stack,
+                                       rille_Func *func);
+RILLE_API rille_DirectFn *rille_direct_entry(const rille_Func *func);
 RILLE_API rille_Status rille_resume(rille_Activation *activation, rille_Status host_status,
                                     void *context);
 RILLE_API void rille_finish(rille_Activation *activation); /* also drops what is above it */

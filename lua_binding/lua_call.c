@@ -591,7 +591,7 @@ int wasm_entry(lua_State *L) {
 }
 
 #if HAS_CALLK
-enum { MOST_SIMPLE_PARAMS = 8 }; /* and results */
+enum { MOST_SIMPLE_PARAMS = 8, MOST_DIRECT_PARAMS = 4 }; /* and results */
 
 /* i32 alone, few of them, and one result at most. */
 static bool is_i32_alone(const rille_FuncType *type) {
@@ -646,7 +646,7 @@ static COLD int not_done_at_once(lua_State *L, rille_Activation *a) {
   return a ? fail_run(L, a) : wasm_entry(L);
 }
 
-int wasm_entry_i32(lua_State *L) {
+static int entry_i32(lua_State *L) {
   const Entry *entry = lua_touserdata(L, lua_upvalueindex(UP_SELF));
   if (!may_enter_at_once(L, entry)) return wasm_entry(L);
   rille_Slot slots[MOST_SIMPLE_PARAMS];
@@ -671,14 +671,133 @@ static int entry_numbers(lua_State *L) {
   return (int)entry->n_results;
 }
 
-lua_CFunction wasm_entry_for(const Entry *entry) {
-  if (entry->is_host) return wasm_entry;
-  if (is_i32_alone(rille_func_type(entry->func))) return wasm_entry_i32;
-  return is_numbers_alone(entry) ? entry_numbers : wasm_entry;
+/* ---- Straight into compiled code --------------------------------------------------------------*/
+
+/* The run did not end well, or did not begin. */
+static COLD int not_done_directly(lua_State *L, const Entry *entry, uint64_t status) {
+  if (status == RILLE_NOT_ENTERED) return entry_numbers(L);
+  return fail_run(L, rille_stack_top(entry->runner.state->main_stack));
+}
+
+/* n i32, and one or no result of that type: what most calls are. Both are constants, and each
+ * argument stays in a register. */
+static FORCE_INLINE int enter_i32(lua_State *L, int n_params, int n_results) {
+  const Entry *entry = lua_touserdata(L, lua_upvalueindex(UP_SELF));
+  if (!may_enter_at_once(L, entry)) return wasm_entry(L);
+  int64_t a = n_params > 0 ? wasm_take_i32(L, 1) : 0;
+  if (UNLIKELY(!wasm_is_i32(a))) return wasm_entry(L);
+  int64_t b = n_params > 1 ? wasm_take_i32(L, 2) : 0;
+  if (UNLIKELY(!wasm_is_i32(b))) return wasm_entry(L);
+  int64_t c = n_params > 2 ? wasm_take_i32(L, 3) : 0;
+  if (UNLIKELY(!wasm_is_i32(c))) return wasm_entry(L);
+  int64_t d = n_params > 3 ? wasm_take_i32(L, 4) : 0;
+  if (UNLIKELY(!wasm_is_i32(d))) return wasm_entry(L);
+  rille_Direct end = ((rille_DirectIntFn *)(void (*)(void))entry->direct)(
+      (uint32_t)a, (uint32_t)b, (uint32_t)c, (uint32_t)d, entry->runner.state->main_stack,
+      entry->func);
+  if (UNLIKELY(end.status != RILLE_DONE)) return not_done_directly(L, entry, end.status);
+  if (n_results > 0) lua_pushinteger(L, (int32_t)end.value);
+  return n_results;
+}
+
+#define DIRECT_I32(name, n_params, n_results) \
+  static int name(lua_State *L) {             \
+    return enter_i32(L, n_params, n_results); \
+  }
+DIRECT_I32(direct_0_to_0, 0, 0)
+DIRECT_I32(direct_1_to_0, 1, 0)
+DIRECT_I32(direct_2_to_0, 2, 0)
+DIRECT_I32(direct_3_to_0, 3, 0)
+DIRECT_I32(direct_4_to_0, 4, 0)
+DIRECT_I32(direct_0_to_1, 0, 1)
+DIRECT_I32(direct_1_to_1, 1, 1)
+DIRECT_I32(direct_2_to_1, 2, 1)
+DIRECT_I32(direct_3_to_1, 3, 1)
+DIRECT_I32(direct_4_to_1, 4, 1)
+
+/* Arguments by the kind of register that they travel in. */
+typedef struct Registers {
+  rille_Slot ints[MOST_DIRECT_PARAMS];
+  union {
+    rille_Slot bits;
+    double value;
+  } floats[MOST_DIRECT_PARAMS];
+} Registers;
+
+static FORCE_INLINE bool read_registers(lua_State *L, const Entry *entry, Registers *registers) {
+  int n_ints = 0, n_floats = 0, n = (int)entry->n_params;
+  for (int i = 0; i < n; i++) {
+    bool is_good;
+    switch (entry->params[i]) {
+      case RILLE_I32: is_good = wasm_read_i32(L, i + 1, &registers->ints[n_ints++]); break;
+      case RILLE_I64: is_good = wasm_read_i64(L, i + 1, &registers->ints[n_ints++]); break;
+      default:
+        is_good =
+            wasm_read_float(L, i + 1, entry->params[i], &registers->floats[n_floats++].bits);
+        break;
+    }
+    if (UNLIKELY(!is_good)) return false;
+  }
+  return true;
+}
+
+static int direct_to_int(lua_State *L) {
+  const Entry *entry = lua_touserdata(L, lua_upvalueindex(UP_SELF));
+  Registers in = {{0}, {{0}}};
+  if (!may_enter_at_once(L, entry) || !read_registers(L, entry, &in)) return wasm_entry(L);
+  rille_Direct end = entry->direct(
+      in.ints[0], in.ints[1], in.ints[2], in.ints[3], entry->runner.state->main_stack, entry->func,
+      in.floats[0].value, in.floats[1].value, in.floats[2].value, in.floats[3].value);
+  if (UNLIKELY(end.status != RILLE_DONE)) return not_done_directly(L, entry, end.status);
+  push_results(L, entry, &end.value);
+  return (int)entry->n_results;
+}
+
+static int direct_to_float(lua_State *L) {
+  const Entry *entry = lua_touserdata(L, lua_upvalueindex(UP_SELF));
+  Registers in = {{0}, {{0}}};
+  if (!may_enter_at_once(L, entry) || !read_registers(L, entry, &in)) return wasm_entry(L);
+  rille_DirectFloat end = ((rille_DirectFloatFn *)(void (*)(void))entry->direct)(
+      in.ints[0], in.ints[1], in.ints[2], in.ints[3], entry->runner.state->main_stack, entry->func,
+      in.floats[0].value, in.floats[1].value, in.floats[2].value, in.floats[3].value);
+  if (UNLIKELY(end.status != RILLE_DONE)) return not_done_directly(L, entry, end.status);
+  rille_Slot slot;
+  memcpy(&slot, &end.value, sizeof slot);
+  push_results(L, entry, &slot);
+  return 1;
+}
+
+static const lua_CFunction direct_i32[2][MOST_DIRECT_PARAMS + 1] = {
+    {direct_0_to_0, direct_1_to_0, direct_2_to_0, direct_3_to_0, direct_4_to_0},
+    {direct_0_to_1, direct_1_to_1, direct_2_to_1, direct_3_to_1, direct_4_to_1}};
+
+static lua_CFunction direct_for(const Entry *entry) {
+  if (is_i32_alone(rille_func_type(entry->func))) {
+    return direct_i32[entry->n_results][entry->n_params];
+  }
+  bool is_float = entry->n_results > 0 && entry->results[0] != RILLE_I32 &&
+                  entry->results[0] != RILLE_I64;
+  return is_float ? direct_to_float : direct_to_int;
+}
+
+lua_CFunction wasm_entry_for(Entry *entry) {
+  if (entry->is_host || !is_numbers_alone(entry)) return wasm_entry;
+  entry->direct = rille_direct_entry(entry->func);
+  if (entry->direct) return direct_for(entry);
+  return is_i32_alone(rille_func_type(entry->func)) ? entry_i32 : entry_numbers;
 }
 
 bool wasm_is_entry(lua_CFunction function) {
-  return function == wasm_entry || function == wasm_entry_i32 || function == entry_numbers;
+  if (function == wasm_entry || function == entry_i32 || function == entry_numbers ||
+      function == direct_to_int || function == direct_to_float) {
+    return true;
+  }
+  for (int i = 0; i < 2 * (MOST_DIRECT_PARAMS + 1); i++) {
+    if (function == direct_i32[i / (MOST_DIRECT_PARAMS + 1)][i % (MOST_DIRECT_PARAMS + 1)]) {
+      return true;
+    }
+  }
+  return false;
 }
 #else
 static rille_HostFn *host_fn_for(const rille_FuncType *type) {
@@ -690,7 +809,7 @@ static bool is_ours(rille_HostFn *fn) {
   return fn == host_call;
 }
 
-lua_CFunction wasm_entry_for(const Entry *entry) {
+lua_CFunction wasm_entry_for(Entry *entry) {
   (void)entry;
   return wasm_entry;
 }

@@ -95,6 +95,7 @@ static rille_Stack *new_stack(lua_State *L, State *state) {
     stack = rille_new_stack(state->engine, NULL);
   }
   if (!stack) luaL_error(L, "not enough memory for a guest stack");
+  rille_keep_together(stack);
   return stack;
 }
 

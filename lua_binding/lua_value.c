@@ -18,12 +18,12 @@ struct Cell {
 
 /* ---- Numbers ----------------------------------------------------------------------------------*/
 
-bool wasm_read_i32_slow(lua_State *L, int at, rille_Slot *out) {
-  if (lua_type(L, at) != LUA_TNUMBER) return false;
+int64_t wasm_take_float_as_i32(lua_State *L, int at) {
+  if (lua_type(L, at) != LUA_TNUMBER) return INT64_MIN;
   double x = (double)lua_tonumber(L, at);
-  if (!(x >= -2147483648.0 && x < 4294967296.0) || x != floor(x)) return false;
-  *out = (uint32_t)(int64_t)x;
-  return true;
+  if (!(x >= -2147483648.0 && x < 4294967296.0)) return INT64_MIN;
+  int64_t integral = (int64_t)x;
+  return (double)integral == x ? integral : INT64_MIN;
 }
 
 bool wasm_read_i64_slow(lua_State *L, int at, rille_Slot *out) {

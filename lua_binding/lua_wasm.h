@@ -75,6 +75,7 @@ typedef struct Entry {
   Runner runner;
   Inst *inst;       /* its instance; that of the importer for a host closure; NULL: wasm.func */
   rille_Func *func; /* wasm.func: retained */
+  rille_DirectFn *direct; /* the way into its compiled code, or NULL */
   const rille_ValueType *params, *results;
   uint32_t n_params, n_results;
   bool boxes_i64;
@@ -209,7 +210,6 @@ typedef struct Home {
   const Inst *inst; /* or NULL */
   int group;        /* stack index of the group */
 } Home;
-bool wasm_read_i32_slow(lua_State *L, int at, rille_Slot *out);
 bool wasm_read_i64_slow(lua_State *L, int at, rille_Slot *out);
 bool wasm_read_float(lua_State *L, int at, rille_ValueType type, rille_Slot *out);
 bool wasm_read_v128(lua_State *L, int at, rille_Slot *out);
@@ -262,15 +262,24 @@ bool wasm_push_thrown(lua_State *L, rille_Activation *activation);
  * it again. Pops it. */
 rille_Status wasm_offer_error(lua_State *L, rille_Activation *activation);
 
-static FORCE_INLINE bool wasm_read_i32(lua_State *L, int at, rille_Slot *out) {
+/* The i32 at `at` as an integer: when it is none, that is not wasm_is_i32. */
+int64_t wasm_take_float_as_i32(lua_State *L, int at);
+static FORCE_INLINE int64_t wasm_take_i32(lua_State *L, int at) {
 #if HAS_INTEGERS
-  if (LIKELY(lua_isinteger(L, at))) {
-    lua_Integer x = lua_tointegerx(L, at, NULL);
-    *out = (uint32_t)x;
-    return (uint64_t)x + 0x80000000u < 0x180000000u;
-  }
+  if (LIKELY(lua_isinteger(L, at))) return lua_tointegerx(L, at, NULL);
 #endif
-  return wasm_read_i32_slow(L, at, out);
+  return wasm_take_float_as_i32(L, at);
+}
+
+/* In [-2^31, 2^32). */
+static FORCE_INLINE bool wasm_is_i32(int64_t x) {
+  return (uint64_t)(x >> 31) + 1 <= 2;
+}
+
+static FORCE_INLINE bool wasm_read_i32(lua_State *L, int at, rille_Slot *out) {
+  int64_t x = wasm_take_i32(L, at);
+  *out = (uint32_t)x;
+  return wasm_is_i32(x);
 }
 
 static FORCE_INLINE bool wasm_read_i64(lua_State *L, int at, rille_Slot *out) {
@@ -365,10 +374,7 @@ rille_Func *wasm_new_closure(lua_State *L, State *state, Inst *inst, int closure
                              const rille_FuncType *type, const char *name, size_t size,
                              uint32_t *id);
 int wasm_entry(lua_State *L); /* the C function behind exported functions */
-#if HAS_CALLK
-int wasm_entry_i32(lua_State *L); /* a faster one for some */
-#endif
-lua_CFunction wasm_entry_for(const Entry *entry);
+lua_CFunction wasm_entry_for(Entry *entry); /* that, or a faster one */
 bool wasm_is_entry(lua_CFunction function);
 rille_Status wasm_poll(rille_Activation *activation);
 rille_Status wasm_on_limit(rille_Activation *activation, rille_Instance *instance,

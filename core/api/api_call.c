@@ -19,6 +19,10 @@ void rille_free_stack(rille_Stack *stack) {
   if (stack != NULL) stack_free(stack_of(stack));
 }
 
+void rille_keep_together(rille_Stack *stack) {
+  stack_of(stack)->stays = true;
+}
+
 void *rille_stack_user(const rille_Stack *stack) {
   return stack_of(stack)->user;
 }
@@ -43,6 +47,13 @@ rille_Entered rille_enter(rille_Stack *stack, rille_Func *func, void *context,
                           const rille_Slot *slots) {
   Entered entered = stack_enter(stack_of(stack), func_of(func), context, slots, CALLER_FRAME());
   return (rille_Entered){act_handle(entered.act), (rille_Status)entered.status};
+}
+
+rille_DirectFn *rille_direct_entry(const rille_Func *handle) {
+  const Func *func = (const Func *)handle;
+  const Instance *instance = func->instance;
+  if (instance == NULL || instance->ops->direct_entry == NULL) return NULL;
+  return (rille_DirectFn *)(uintptr_t)instance->ops->direct_entry(func);
 }
 
 rille_Status rille_resume(rille_Activation *activation, rille_Status host_status, void *context) {

@@ -76,7 +76,7 @@ void rille_close_instance(rille_Instance *instance) {
 bool rille_instance_is_running(const rille_Instance *instance) {
   const Instance *wanted = instance_of(instance);
   for (const Act *act = store_of(wanted->store)->acts; act != NULL; act = act->next_act) {
-    if (act->func->instance == wanted && act_is_running(act)) return true;
+    if (act_is_running(act) && act->func->instance == wanted) return true;
   }
   return false;
 }

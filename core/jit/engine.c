@@ -288,7 +288,16 @@ static bool handle_fault(OsFault *fault) {
 
 static void *on_compile(Instance *instance, uint32_t func, char *sp);
 
-static const StubCalls stub_calls = {.poll = on_poll,
+/* A run that was entered directly, and resumed, returns to the resume. */
+static RunStatus put_result(Act *act, Slot result, double as_float) {
+  const CompType *type = &act->func->type->comp;
+  if (type->n_results == 0) return RUN_DONE;
+  if (direct_kind(type) == DIRECT_FLOAT) memcpy(&result, &as_float, sizeof result);
+  act->slots[0] = result;
+  return RUN_DONE;
+}
+
+static StubCalls stub_calls = {.poll = on_poll,
                                      .fuel = on_fuel,
                                      .has_type = has_type,
                                      .stack = on_stack,
@@ -296,7 +305,8 @@ static const StubCalls stub_calls = {.poll = on_poll,
                                      .no_room = on_no_room,
                                      .fault = on_fault,
                                      .compile = on_compile,
-                                     .call = on_call};
+                                     .call = on_call,
+                                     .direct = {.resumed = put_result}};
 
 static bool is_compiled(const CodeSpace *space, uint32_t func) {
   uint32_t own = func - space->owner->module->n_imported_funcs;
@@ -479,6 +489,7 @@ static void detect(void) {
   target.random_seed = seed != NULL ? (uint32_t)strtoul(seed, NULL, 10) : 1;
 #endif
   target.uses_signals = os_catch_faults(handle_fault);
+  stub_calls.direct.token = direct_token();
 }
 
 bool jit_is_available(void) {
@@ -582,6 +593,16 @@ static RunStatus run(Act *act) {
   return entry(act, func->code, instance, act->slots);
 }
 
+/* Fuel and other limits want to be looked at first. */
+static const void *direct_entry(const Func *func) {
+  const Instance *instance = func->instance;
+  const RunLimits *limits = &instance->limits;
+  if (limits->has_fuel || limits->timeout_ns != 0 || limits->stack_bytes != 0) return NULL;
+  if (stub_calls.direct.token == 0 || !direct_fits(&func->type->comp)) return NULL;
+  const CodeSpace *space = space_of(instance);
+  return space->common + space->offsets.direct[direct_kind(&func->type->comp)];
+}
+
 static void drop_module(Module *module) {
   JitModule *owner = atomic_load(&module->engine_data);
   if (owner == NULL) return;
@@ -659,6 +680,7 @@ static void serialize(Module *module, Buf *out) {
 const EngineOps jit_engine = {.name = "compiler",
                               .prepare_instance = prepare_instance,
                               .run = run,
+                              .direct_entry = direct_entry,
                               .caller = caller,
                               .backtrace = backtrace,
                               .drop_module = drop_module,

@@ -225,6 +225,7 @@ static void mark_machine_stack(Heap *heap, Alloc *alloc, const Act *act, const c
 
 static void mark_acts(Heap *heap, const Store *store, const char *here) {
   for (const Act *act = store->acts; act != NULL; act = act->next_act) {
+    if (act->idle_in != 0) continue;
     const Slot *own_end = act->slots + act->func->n_slots;
     const Slot *end = act->state == ACT_NEW || act->state == ACT_ENDED ? own_end : act->value_top;
     mark_words(heap, store->alloc, act->slots, MAX(end, own_end));

@@ -64,6 +64,18 @@ static void unmap_stack(const Stack *stack) {
   os_release(stack->map, stack->size);
 }
 
+static FORCE_INLINE Act *first_act(const Stack *stack) {
+  return (Act *)(void *)stack->values;
+}
+
+/* Ends the rest of the activation that the last outermost run left in its store's list. */
+static void wake(const Stack *stack) {
+  Act *act = first_act(stack);
+  if (act->idle_in == 0) return;
+  act->idle_in = 0;
+  store_remove_act(act);
+}
+
 /* Replaces an empty stack by one that holds `bytes` of values. */
 static void enlarge(Stack *stack, uint64_t bytes) {
   size_t guard = os_page_size();
@@ -71,6 +83,7 @@ static void enlarge(Stack *stack, uint64_t bytes) {
   size_t size = (size_t)align_up(bytes + MACHINE_BYTES + guard + 64 * KIB, guard);
   Stack larger = *stack;
   if (size <= stack->size || !map_stack(&larger, size)) return;
+  wake(stack);
   unmap_stack(stack);
   *stack = larger;
 }
@@ -134,6 +147,7 @@ Stack *stack_new(Engine *engine, void *user) {
   engine_retain(engine);
   stack->engine = engine;
   stack->user = user;
+  stack->stays = false;
   return stack;
 }
 
@@ -152,6 +166,7 @@ void stack_free(Stack *stack) {
     while (bottom->outer != NULL) bottom = bottom->outer;
     stack_finish(bottom);
   }
+  wake(stack);
   trim(stack);
   if (!give_pooled(engine, stack)) unmap_stack(stack);
   alloc_free(&engine->alloc, stack, sizeof *stack);
@@ -189,28 +204,19 @@ static COLD void finish_cut(Act *act) {
   forget_frames(stack);
 }
 
-void stack_finish(Act *act) {
-  Stack *stack = act->stack;
-  if (UNLIKELY(act->state != ACT_ENDED || stack->top != act)) {
-    finish_cut(act);
-    return;
-  }
-  store_remove_act(act);
-  stack->top = act->outer;
-}
-
 /* The calling thread: who it is, and the addresses where its C stack is nearly full. In a shared
  * library this access is worth its own words: the general way calls a function. (musl gives late
  * libraries no room for the fast one.) */
+#define NO_THREAD UINT64_MAX
 typedef struct Thread {
-  uint64_t token;
+  uint64_t token; /* NO_THREAD: not known yet */
   const char *full;
   size_t full_size;
 } Thread;
 #if defined(__GLIBC__)
 __attribute__((tls_model("initial-exec")))
 #endif
-static _Thread_local Thread this_thread;
+static _Thread_local Thread this_thread = {.token = NO_THREAD};
 
 /* Hosts that nest without end have to meet a limit of ours before that of the stack. */
 static COLD uint64_t learn_thread(Thread *thread) {
@@ -221,7 +227,11 @@ static COLD uint64_t learn_thread(Thread *thread) {
 
 static FORCE_INLINE uint64_t current_thread(Thread *thread) {
   uint64_t token = thread->token;
-  return LIKELY(token != 0) ? token : learn_thread(thread);
+  return LIKELY(token != NO_THREAD) ? token : learn_thread(thread);
+}
+
+const uint64_t *stack_thread_token(void) {
+  return &this_thread.token;
 }
 
 static FORCE_INLINE bool is_nearly_full(const Thread *thread, const char *here) {
@@ -315,6 +325,7 @@ static NO_INLINE Act *prepare_slowly(Stack *stack, Func *func, void *context, ch
   uint64_t thread = current_thread(&this_thread);
   if (is_nearly_full(&this_thread, here)) return NULL;
   if (stack->top != NULL && is_dead(stack->top, here, thread)) drop_dead(stack, here, thread);
+  if (stack->top == NULL) wake(stack);
   Instance *instance = func->instance;
   Place place = place_first(stack, instance);
   if (stack->top != NULL) {
@@ -339,10 +350,12 @@ static FORCE_INLINE bool is_reusable(const Act *act, const Stack *stack) {
 
 /* The activation of the last outermost run, if it can be used again as it lies there. No function
  * of an instance has so many parameters that they would not fit on an empty stack. */
-static FORCE_INLINE Act *find_reusable(const Stack *stack, const char *here) {
-  Act *act = (Act *)(void *)stack->values;
+static FORCE_INLINE Act *find_reusable(Stack *stack, const char *here) {
+  Act *act = first_act(stack);
   if (UNLIKELY(stack->top != NULL || is_nearly_full(&this_thread, here))) return NULL;
-  return LIKELY(is_reusable(act, stack)) ? act : NULL;
+  if (UNLIKELY(!is_reusable(act, stack))) return NULL;
+  wake(stack);
+  return act;
 }
 
 /* What the last run may have left otherwise. There is about one store a cycle, so their number is
@@ -359,6 +372,17 @@ static FORCE_INLINE void reuse_act(Act *act, Func *func, Instance *instance, voi
   act->exception = 0;
 }
 
+/* An outermost run has ended well. Its activation stays in the list of its store where the next run
+ * probably wants it. */
+static FORCE_INLINE void rest(Stack *stack, Act *act) {
+  stack->top = NULL;
+  if (LIKELY(stack->stays && act->act_link != NULL)) {
+    act->idle_in = act->thread;
+  } else {
+    store_remove_act(act);
+  }
+}
+
 Act *stack_prepare(Stack *stack, Func *func, void *context, char *here) {
   Act *act = find_reusable(stack, here);
   Instance *instance = func->instance;
@@ -370,6 +394,18 @@ Act *stack_prepare(Stack *stack, Func *func, void *context, char *here) {
   act->state = ACT_NEW;
   push_act(stack, act, instance);
   return act;
+}
+
+void stack_finish(Act *act) {
+  Stack *stack = act->stack;
+  if (UNLIKELY(act->state != ACT_ENDED || stack->top != act)) {
+    finish_cut(act);
+  } else if (act == first_act(stack) && is_reusable(act, stack)) {
+    rest(stack, act);
+  } else {
+    store_remove_act(act);
+    stack->top = act->outer;
+  }
 }
 
 void stack_drop_left(Stack *stack, const char *here) {
@@ -527,23 +563,33 @@ static FORCE_INLINE bool may_run_at_once(const Instance *instance) {
   return (limits | poll | instance->is_closed) == 0;
 }
 
+/* The activation rests in the list of the instance's store. */
+static FORCE_INLINE bool is_idle_for(const Act *act, const Instance *instance, const char *here) {
+  return act->idle_in == this_thread.token && act->instance == instance &&
+         !is_nearly_full(&this_thread, here);
+}
+
 Entered stack_enter(Stack *stack, Func *func, void *context, const Slot *args, char *here) {
-  Act *act = find_reusable(stack, here);
+  Act *act = first_act(stack);
   Instance *instance = func->instance;
-  if (UNLIKELY(act == NULL || !may_run_at_once(instance))) {
+  if (UNLIKELY(!may_run_at_once(instance))) {
     return enter_slowly(stack, func, context, args, here);
+  }
+  if (LIKELY(is_idle_for(act, instance, here))) {
+    act->idle_in = 0;
+    stack->top = act;
+  } else {
+    act = find_reusable(stack, here);
+    if (UNLIKELY(act == NULL)) return enter_slowly(stack, func, context, args, here);
+    push_act(stack, act, instance);
   }
   reuse_act(act, func, instance, context, here);
   copy_args(act->slots, args, func->n_slots);
   act->state = ACT_RUNNING;
-  push_act(stack, act, instance);
   RunStatus status = enter_guest(act, instance, stack->machine_top);
   act->state = ACT_ENDED;
   act->status = status;
-  if (LIKELY(status == RUN_DONE)) {
-    store_remove_act(act);
-    act->stack->top = NULL;
-  }
+  if (LIKELY(status == RUN_DONE)) rest(act->stack, act);
   return (Entered){act, status};
 }
 

@@ -33,6 +33,9 @@ RunStatus stack_resume(Act *act, RunStatus host_status, void *context, char *her
 void stack_finish(Act *act);
 void stack_detach(Stack *stack);
 
+/* Where the calling thread keeps its token, of the value of Act.thread. */
+const uint64_t *stack_thread_token(void);
+
 /* Entered, not ended and not suspended. */
 static inline bool act_is_running(const Act *act) {
   return act->state == ACT_RUNNING || act->state == ACT_IN_HOST;

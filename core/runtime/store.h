@@ -209,7 +209,8 @@ struct Store {
   Table *tables;
   Global *globals;
   Heap *heap; /* NULL until the first object */
-  Act *acts;  /* activations of its functions on any stack: their values may be references */
+  Act *acts;  /* activations of its functions on any stack: their values may be references. Those
+                 that are idle have none, and their functions may be gone */
   bool has_handlers;
   Store *merged; /* the stores that point here, freed with it */
   Store *next_merged;
@@ -257,6 +258,7 @@ struct Act {
   char *anchor;         /* C stack address of the entry: tells which activations are dead */
   uint64_t deadline_ns; /* monotonic; UINT64_MAX: none */
   Act *next_act, **act_link; /* of the store's; no link: in none */
+  uint64_t idle_in;          /* rests in its store's list for the next run in this thread, or 0 */
   uint32_t depth;            /* nested activations below it on its stack */
   uint8_t state;             /* ACT_... */
   /* From here up to the message everything is zero at first. */
@@ -292,6 +294,7 @@ struct Stack {
   char *machine_top; /* where the machine stack starts */
   Engine *engine;
   void *user;
+  bool stays;        /* it and the stores it enters are always in one thread: rille_keep_together */
   Stack *next;       /* of the pool */
   unsigned valgrind; /* the tool's name for it */
 };
@@ -326,6 +329,8 @@ struct EngineOps {
   /* Runs act->func on the guest stack, arguments and results in act->slots. Called on the guest
    * stack. */
   RunStatus (*run)(Act *act);
+  /* A way to enter the function without slots, see rille_direct_entry; NULL: none. May be NULL. */
+  const void *(*direct_entry)(const Func *func);
   /* The instance whose code is at act->frames. */
   Instance *(*caller)(const Act *act);
   /* Fills up to `room` frames from act->frames, innermost first; returns how many there are. */

@@ -199,9 +199,12 @@ bool ref_has_type(Slot ref, ValType type) {
 
 /* The end. */
 
-/* Suspended calls that nobody will resume still lie on their stacks. */
+/* Suspended calls that nobody will resume still lie on their stacks, and so do idle activations. */
 static void forget_acts(Store *store) {
-  for (Act *act = store->acts; act != NULL; act = act->next_act) act->act_link = NULL;
+  for (Act *act = store->acts; act != NULL; act = act->next_act) {
+    act->act_link = NULL;
+    act->idle_in = 0;
+  }
 }
 
 static void free_held(Store *store) {

@@ -15,6 +15,8 @@ io.stdout:setvbuf "line"
 local passed, failed = 0, 0
 local t = {wasm = require "wasm", has_integers = math.type ~= nil, is_jit = jit ~= nil}
 t.version = _VERSION:match("%d+%.%d+")
+if os.getenv "RILLE_ENGINE" then t.wasm.config {engine = os.getenv "RILLE_ENGINE"} end
+t.engine = t.wasm.config().engine
 local unpack = table.unpack or unpack
 
 local function show(value)

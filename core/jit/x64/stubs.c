@@ -162,6 +162,10 @@ void stubs_common(Buf *buf, const StubCalls *calls, bool has_avx, uint32_t n_laz
   stub_exit(&out);
   PLACE(land);
   stub_land(&out);
+  for (DirectKind kind = 0; kind < DIRECT_KINDS; kind++) {
+    PLACE(direct[kind]);
+    direct_stub(&out, &calls->direct, kind);
+  }
   align(&out);
   uint32_t compile = asm_at(&out);
   stub_compile(&out, calls);

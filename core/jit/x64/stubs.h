@@ -6,6 +6,7 @@
 #include "../../runtime/store.h"
 #include "../compiled.h"
 #include "abi.h"
+#include "direct.h"
 
 /* Addresses that the stubs need: C functions, given to stubs_common. */
 typedef struct StubCalls {
@@ -20,6 +21,7 @@ typedef struct StubCalls {
   /* These do. */
   void *(*compile)(Instance *instance, uint32_t func, char *sp);
   void (*call)(Instance *instance, Func *func, Slot *slots, char *sp);
+  DirectCalls direct;
 } StubCalls;
 
 /* Where stubs are, from the start of what stubs_common makes. */
@@ -28,6 +30,7 @@ typedef struct StubOffsets {
   uint32_t fault; /* entered by the signal handler: rdi is the place of the fault */
   uint32_t exit;  /* C: leaves to the entry of the activation rdi with the status esi */
   uint32_t land;  /* C: goes on at rdi with rsp = rsi in the instance rdx */
+  uint32_t direct[DIRECT_KINDS]; /* C: see direct.h */
   uint32_t lazy;  /* of function n at lazy + n * LAZY_BYTES */
 } StubOffsets;
 enum { LAZY_BYTES = 16 };
