@@ -450,14 +450,15 @@ typedef struct rille_Entered {
 } rille_Entered;
 RILLE_API rille_Entered rille_enter(rille_Stack *stack, rille_Func *func, void *context,
                                     const rille_Slot *slots);
-/* The same without slots: straight into the code of a compiled function that has few parameters, all
- * of them numbers, and one result at most. NULL when there is no such way, which is so once and for
- * all; it is not to be used any more when the instance is closed. Integers, zero-extended, go into
- * the first four parameters in their order, floats (an f32 in the low half) into the last four; what
- * is left over may be anything. `value` is an integer result; for a float result the function is to
- * be called as a rille_DirectFloatFn. RILLE_NOT_ENTERED: nothing has happened, only rille_enter
- * knows how to go on. The stack is one of rille_keep_together; the context is that of its last
- * rille_enter. Other than RILLE_DONE leaves the activation on the stack, as rille_enter does. */
+/* The same without slots: straight into the code of a compiled function that has few parameters,
+ * all of them numbers, and one result at most. NULL when there is no such way, which is so once and
+ * for all; it is not to be used any more when the instance is closed. Integers, zero-extended, go
+ * into the first four parameters in their order, floats (an f32 in the low half) into the last
+ * four; what is left over may be anything. `value` is an integer result; for a float result the
+ * function is to be called as a rille_DirectFloatFn. RILLE_NOT_ENTERED: nothing has happened, only
+ * rille_enter knows how to go on. The stack is one of rille_keep_together; the context is that of
+ * its last rille_enter. Other than RILLE_DONE leaves the activation on the stack, as rille_enter
+ * does. */
 enum { RILLE_NOT_ENTERED = 255 };
 typedef struct rille_Direct {
   uint64_t value;

@@ -732,8 +732,7 @@ static FORCE_INLINE bool read_registers(lua_State *L, const Entry *entry, Regist
       case RILLE_I32: is_good = wasm_read_i32(L, i + 1, &registers->ints[n_ints++]); break;
       case RILLE_I64: is_good = wasm_read_i64(L, i + 1, &registers->ints[n_ints++]); break;
       default:
-        is_good =
-            wasm_read_float(L, i + 1, entry->params[i], &registers->floats[n_floats++].bits);
+        is_good = wasm_read_float(L, i + 1, entry->params[i], &registers->floats[n_floats++].bits);
         break;
     }
     if (UNLIKELY(!is_good)) return false;
@@ -745,9 +744,9 @@ static int direct_to_int(lua_State *L) {
   const Entry *entry = lua_touserdata(L, lua_upvalueindex(UP_SELF));
   Registers in = {{0}, {{0}}};
   if (!may_enter_at_once(L, entry) || !read_registers(L, entry, &in)) return wasm_entry(L);
-  rille_Direct end = entry->direct(
-      in.ints[0], in.ints[1], in.ints[2], in.ints[3], entry->runner.state->main_stack, entry->func,
-      in.floats[0].value, in.floats[1].value, in.floats[2].value, in.floats[3].value);
+  rille_Direct end = entry->direct(in.ints[0], in.ints[1], in.ints[2], in.ints[3],
+                                   entry->runner.state->main_stack, entry->func, in.floats[0].value,
+                                   in.floats[1].value, in.floats[2].value, in.floats[3].value);
   if (UNLIKELY(end.status != RILLE_DONE)) return not_done_directly(L, entry, end.status);
   push_results(L, entry, &end.value);
   return (int)entry->n_results;
@@ -775,8 +774,8 @@ static lua_CFunction direct_for(const Entry *entry) {
   if (is_i32_alone(rille_func_type(entry->func))) {
     return direct_i32[entry->n_results][entry->n_params];
   }
-  bool is_float = entry->n_results > 0 && entry->results[0] != RILLE_I32 &&
-                  entry->results[0] != RILLE_I64;
+  bool is_float =
+      entry->n_results > 0 && entry->results[0] != RILLE_I32 && entry->results[0] != RILLE_I64;
   return is_float ? direct_to_float : direct_to_int;
 }
 

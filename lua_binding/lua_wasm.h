@@ -340,7 +340,7 @@ static inline intptr_t wasm_frame_record(lua_State *L) {
 /* Before a host function runs Lua code on the main thread: an error of that leaves the activation
  * behind, and the next entry has to find out. */
 static inline void wasm_name_frame(lua_State *L, State *state, rille_Activation *activation) {
-  activation->user = wasm_frame_record(L);
+  if (activation->user == 0) activation->user = wasm_frame_record(L);
   state->idle = NULL;
 }
 
@@ -373,7 +373,7 @@ void wasm_open_call(lua_State *L);
 rille_Func *wasm_new_closure(lua_State *L, State *state, Inst *inst, int closure,
                              const rille_FuncType *type, const char *name, size_t size,
                              uint32_t *id);
-int wasm_entry(lua_State *L); /* the C function behind exported functions */
+int wasm_entry(lua_State *L);               /* the C function behind exported functions */
 lua_CFunction wasm_entry_for(Entry *entry); /* that, or a faster one */
 bool wasm_is_entry(lua_CFunction function);
 rille_Status wasm_poll(rille_Activation *activation);

@@ -298,15 +298,15 @@ static RunStatus put_result(Act *act, Slot result, double as_float) {
 }
 
 static StubCalls stub_calls = {.poll = on_poll,
-                                     .fuel = on_fuel,
-                                     .has_type = has_type,
-                                     .stack = on_stack,
-                                     .throw_ = on_throw,
-                                     .no_room = on_no_room,
-                                     .fault = on_fault,
-                                     .compile = on_compile,
-                                     .call = on_call,
-                                     .direct = {.resumed = put_result}};
+                               .fuel = on_fuel,
+                               .has_type = has_type,
+                               .stack = on_stack,
+                               .throw_ = on_throw,
+                               .no_room = on_no_room,
+                               .fault = on_fault,
+                               .compile = on_compile,
+                               .call = on_call,
+                               .direct = {.resumed = put_result}};
 
 static bool is_compiled(const CodeSpace *space, uint32_t func) {
   uint32_t own = func - space->owner->module->n_imported_funcs;

@@ -6,7 +6,7 @@
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
 local files = {
   "values", "misuse", "errors", "module", "imports", "instance", "memory", "pack", "table",
-  "global", "func", "gc", "exception", "coroutine", "limits", "collect", "state", "wasi",
+  "global", "func", "calls", "gc", "exception", "coroutine", "limits", "collect", "state", "wasi",
   "loader", "extism", "repl", "examples", "luajit", "reference",
   "hostile", "native",
 }

@@ -7,8 +7,8 @@
  * all that its code reads. Anything else is left to stack_enter.
  *
  * The machine stack starts with the activation and a frame that looks to `exit` like that of
- * stubs_entry. The host's stack has a frame that looks like that of rille_switch_resume, so that both
- * are left alike.
+ * stubs_entry. The host's stack has a frame that looks like that of rille_switch_resume, so that
+ * both are left alike.
  */
 #include "direct.h"
 
@@ -130,8 +130,8 @@ static void fail(Asm *out) {
   leave(out);
 }
 
-/* The compiler that made this file puts the token at the same distance in all threads. The sanitizer
- * wants to be told of every switch. */
+/* The compiler that made this file puts the token at the same distance in all threads. The
+ * sanitizer wants to be told of every switch. */
 ptrdiff_t direct_token(void) {
 #if defined(__GLIBC__) && !defined(RILLE_ASAN) && !defined(RILLE_NO_SWITCH)
   const char *thread;

@@ -31,7 +31,7 @@ typedef struct StubOffsets {
   uint32_t exit;  /* C: leaves to the entry of the activation rdi with the status esi */
   uint32_t land;  /* C: goes on at rdi with rsp = rsi in the instance rdx */
   uint32_t direct[DIRECT_KINDS]; /* C: see direct.h */
-  uint32_t lazy;  /* of function n at lazy + n * LAZY_BYTES */
+  uint32_t lazy;                 /* of function n at lazy + n * LAZY_BYTES */
 } StubOffsets;
 enum { LAZY_BYTES = 16 };
 
