@@ -516,6 +516,14 @@ void wasm_push_wasi_func(lua_State *L, int at, const char *module, const char *n
   lua_settop(L, attached);
 }
 
+/* func(context, module, name) -> that function of WASI, to be imported alone; nil when there is
+ * none */
+static int context_func(lua_State *L) {
+  luaL_checkudata(L, 1, TYPE_WASI);
+  wasm_push_wasi_func(L, 1, luaL_checkstring(L, 2), luaL_checkstring(L, 3));
+  return 1;
+}
+
 /* ---- Sockets ----------------------------------------------------------------------------------*/
 
 static int fail_errno(lua_State *L, const char *address, const char *why) {
@@ -602,10 +610,10 @@ __attribute__((visibility("default"))) int luaopen_wasm_wasi_core(lua_State *L);
 
 /* Needs wasm to be open in this Lua state. */
 int luaopen_wasm_wasi_core(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"new", new_context},  {"wait", wait_slice},    {"open", open_address},
-      {"name", name_socket}, {"close", close_socket}, {"check", check_options},
-      {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"new", new_context},    {"wait", wait_slice},
+                                       {"open", open_address},  {"name", name_socket},
+                                       {"close", close_socket}, {"check", check_options},
+                                       {"func", context_func},  {NULL, NULL}};
   static const luaL_Reg methods[] = {{"close", context_close},
                                      {"output", context_output},
                                      {"errors", context_errors},

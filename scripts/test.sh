@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.." || exit 1
 . scripts/packages.sh
 
 # The groups run in two lanes, side by side, once the build is there.
-lane_one="unit spec ir corpus text lua wasi extism module command valgrind"
+lane_one="unit spec ir corpus text lua wasi kits module command valgrind"
 lane_two="asan hard clang compiler aarch64 style"
 shared=${RILLE_SHARED:-../shared}
 spec_repository=https://github.com/WebAssembly/spec
@@ -325,17 +325,17 @@ group_wasi() {
   fi
 }
 
-# Plugins that npm's compilers and kits make, in build/extism.
-group_extism() {
-  if ! sh tests/extism/build_kits.sh build/extism >"$logs/extism_kits" 2>&1 </dev/null; then
-    skip "extism kits" "$(tail -n 1 "$logs/extism_kits")"
+# Modules that npm's compilers and kits make, in build/kits.
+group_kits() {
+  if ! sh tests/kits/build.sh build/kits >"$logs/kits" 2>&1 </dev/null; then
+    skip "kits" "$(tail -n 1 "$logs/kits")"
     return
   fi
-  lua_tests=tests/extism/kits.lua
+  lua_tests=tests/kits/kits.lua
   lua_programs >"$logs/lua_programs"
   while read -r program version; do
     [ -f "build/release/lua/$version/wasm.so" ] &&
-      suite "extism kits on $program" run_lua_suite build/release "$program" "$version"
+      suite "kits on $program" run_lua_suite build/release "$program" "$version"
   done <"$logs/lua_programs"
   lua_tests=
 }

@@ -299,6 +299,11 @@ function wasi.start(instance) end
 ---@param context wasm.wasi.Context
 ---@return string[]
 function wasi.addresses(context) end
+---@param context wasm.wasi.Context
+---@param module "wasi_snapshot_preview1"|"wasi_unstable"
+---@param name string
+---@return function|nil
+function wasi.func(context, module, name) end
 
 ---@class wasm.loader.Options
 ---@field name? string
@@ -440,6 +445,84 @@ function extism.new(source, options) end
 ---@param options? wasm.extism.PoolOptions
 ---@return wasm.extism.Pool|nil, wasm.Error?
 function extism.pool(source, options) end
+
+---@class wasm.emscripten.Options
+---@field imports? wasm.Imports
+---@field missing? fun(import: wasm.ImportType): any
+---@field wasi? boolean|wasm.wasi.Options|wasm.wasi.Context
+---@field clock? { realtime?: fun(): number, monotonic?: fun(): number } nanoseconds
+---@field on_grow? fun(memory: wasm.Memory)
+---@field limits? wasm.Limits
+---@field name? string
+---@field engine? "compiler"|"interpreter"
+---@field features? table<string, boolean>
+
+---@class wasm.emscripten.Program
+---@field instance wasm.Instance
+---@field exports table<string, any>
+---@field memory wasm.Memory
+---@field table wasm.Table|nil
+local EmscriptenProgram = {}
+---@param args? string[]
+---@return integer|nil status
+---@return wasm.Error?
+function EmscriptenProgram:main(args) end
+---@param index integer
+---@return function|nil
+function EmscriptenProgram:func(index) end
+
+---@class wasm.emscripten
+local emscripten = {}
+---@param source string|wasm.Module
+---@param options? wasm.emscripten.Options
+---@return wasm.emscripten.Program|nil, wasm.Error?
+function emscripten.instantiate(source, options) end
+
+---@class wasm.assemblyscript.Options
+---@field imports? wasm.Imports
+---@field wasi? boolean|wasm.wasi.Options|wasm.wasi.Context
+---@field trace? fun(text: string, ...: number)
+---@field log? fun(level: string, text: string)
+---@field seed? number
+---@field clock? { realtime?: fun(): number, monotonic?: fun(): number } nanoseconds
+---@field limits? wasm.Limits
+---@field name? string
+---@field engine? "compiler"|"interpreter"
+---@field features? table<string, boolean>
+
+---@class wasm.assemblyscript.Program
+---@field instance wasm.Instance
+---@field exports table<string, any>
+---@field memory wasm.Memory
+local AssemblyScriptProgram = {}
+---@param address integer
+---@return string|nil
+function AssemblyScriptProgram:string(address) end
+---@param text string
+---@return integer address
+function AssemblyScriptProgram:new_string(text) end
+---@param address integer
+---@return string|nil
+function AssemblyScriptProgram:buffer(address) end
+---@param bytes string
+---@return integer address
+function AssemblyScriptProgram:new_buffer(bytes) end
+---@param address integer
+---@return string|nil
+function AssemblyScriptProgram:view(address) end
+---@param address integer
+---@return integer address
+function AssemblyScriptProgram:pin(address) end
+---@param address integer
+function AssemblyScriptProgram:unpin(address) end
+function AssemblyScriptProgram:collect() end
+
+---@class wasm.assemblyscript
+local assemblyscript = {}
+---@param source string|wasm.Module
+---@param options? wasm.assemblyscript.Options
+---@return wasm.assemblyscript.Program|nil, wasm.Error?
+function assemblyscript.instantiate(source, options) end
 
 ---@class wasm.repl
 ---@overload fun(source: string|wasm.Module, options?: table)

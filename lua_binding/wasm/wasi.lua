@@ -207,6 +207,12 @@ function wasi.addresses(context)
   return addresses_of[context] or {}
 end
 
+--- One function of a context, for imports that have others of somebody else beside it: nil when
+-- there is none of that name. `module` is "wasi_snapshot_preview1" or "wasi_unstable".
+function wasi.func(context, module, name)
+  return core.func(context, module, name)
+end
+
 -- ---- Running ------------------------------------------------------------------------------------
 
 local function is_exit(err)
