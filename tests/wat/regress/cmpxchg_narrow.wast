@@ -1,0 +1,23 @@
+;; A narrow compare-exchange wraps the expected value as it wraps the replacement.
+(module
+  (memory 1 1 shared)
+  (func (export "byte") (param i32 i32 i32) (result i32)
+    (i32.store8 (i32.const 0) (local.get 0))
+    (drop (i32.atomic.rmw8.cmpxchg_u (i32.const 0) (local.get 1) (local.get 2)))
+    (i32.load8_u (i32.const 0)))
+  (func (export "old") (param i32 i64 i64) (result i64)
+    (i32.store16 (i32.const 8) (local.get 0))
+    (i64.atomic.rmw16.cmpxchg_u (i32.const 8) (local.get 1) (local.get 2)))
+  (func (export "half") (result i32) (i32.load16_u (i32.const 8)))
+  (func (export "word") (param i32 i64 i64) (result i32)
+    (i32.store (i32.const 16) (local.get 0))
+    (drop (i64.atomic.rmw32.cmpxchg_u (i32.const 16) (local.get 1) (local.get 2)))
+    (i32.load (i32.const 16))))
+
+(assert_return (invoke "byte" (i32.const 5) (i32.const 0x105) (i32.const 0x207)) (i32.const 7))
+(assert_return (invoke "byte" (i32.const 0xFF) (i32.const -1) (i32.const 1)) (i32.const 1))
+(assert_return (invoke "byte" (i32.const 5) (i32.const 0x106) (i32.const 7)) (i32.const 5))
+(assert_return (invoke "old" (i32.const 9) (i64.const 0x10009) (i64.const 0x3000C)) (i64.const 9))
+(assert_return (invoke "half") (i32.const 12))
+(assert_return (invoke "word" (i32.const 3) (i64.const 0x100000003) (i64.const 4)) (i32.const 4))
+(assert_return (invoke "word" (i32.const -1) (i64.const -1) (i64.const 4)) (i32.const 4))
