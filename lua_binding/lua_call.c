@@ -779,6 +779,53 @@ static lua_CFunction direct_for(const Entry *entry) {
   return is_float ? direct_to_float : direct_to_int;
 }
 
+/* What compiled code gives, its status first. */
+static FORCE_INLINE rille_Direct call_direct(const Entry *entry, const rille_Slot *slots) {
+  Registers in = {{0}, {{0}}};
+  int n_ints = 0, n_floats = 0;
+  for (uint32_t i = 0; i < entry->n_params; i++) {
+    bool is_float = entry->params[i] == RILLE_F32 || entry->params[i] == RILLE_F64;
+    if (is_float) {
+      in.floats[n_floats++].bits = slots[i];
+    } else {
+      in.ints[n_ints++] = slots[i];
+    }
+  }
+  rille_Stack *stack = entry->runner.state->main_stack;
+  bool gives_float =
+      entry->n_results > 0 && (entry->results[0] == RILLE_F32 || entry->results[0] == RILLE_F64);
+  if (!gives_float) {
+    return entry->direct(in.ints[0], in.ints[1], in.ints[2], in.ints[3], stack, entry->func,
+                         in.floats[0].value, in.floats[1].value, in.floats[2].value,
+                         in.floats[3].value);
+  }
+  rille_DirectFloat end = ((rille_DirectFloatFn *)(void (*)(void))entry->direct)(
+      in.ints[0], in.ints[1], in.ints[2], in.ints[3], stack, entry->func, in.floats[0].value,
+      in.floats[1].value, in.floats[2].value, in.floats[3].value);
+  rille_Direct result = {.status = end.status};
+  memcpy(&result.value, &end.value, sizeof end.value);
+  return result;
+}
+
+bool wasm_enter_now(lua_State *L, const Entry *entry, const rille_Slot *slots, rille_Slot *result) {
+  if (!may_enter_at_once(L, entry)) return false;
+  if (entry->direct) {
+    rille_Direct end = call_direct(entry, slots);
+    *result = end.value;
+    if (LIKELY(end.status == RILLE_DONE)) return true;
+    if (end.status != RILLE_NOT_ENTERED) {
+      fail_run(L, rille_stack_top(entry->runner.state->main_stack));
+    }
+  }
+  rille_Entered entered = enter_at_once(L, entry, slots);
+  if (UNLIKELY(entered.status != RILLE_DONE)) {
+    if (entered.activation) fail_run(L, entered.activation);
+    return false;
+  }
+  if (entry->n_results > 0) *result = entered.activation->slots[0];
+  return true;
+}
+
 lua_CFunction wasm_entry_for(Entry *entry) {
   if (entry->is_host || !is_numbers_alone(entry)) return wasm_entry;
   entry->direct = rille_direct_entry(entry->func);

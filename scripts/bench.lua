@@ -1,6 +1,6 @@
 -- The benchmarks: lua scripts/bench.lua [--rounds=N] [--engine=E] [--only=TEXT] [GROUP...]
 --
--- Groups: kernels shootout calls lua load memory (all of them when none is named). Every
+-- Groups: kernels shootout calls lua ffi load memory (all of them when none is named). Every
 -- contender runs
 -- once a round, in turn; what is printed is the median over the rounds of the ratios within one
 -- round, so that a machine that slows down for a while slows both sides. Peers are what is on PATH:
@@ -414,6 +414,66 @@ function groups.lua()
   end
 end
 
+-- ---- C libraries --------------------------------------------------------------------------------
+
+-- wasm.ffi against the export itself, and against the same access to a table's field.
+local function ffi_rows()
+  local ffi = require "wasm.ffi"
+  local file = root .. "/tests/lua/ffi/abi.wasm"
+  local exports = assert(wasm.instantiate(assert(wasm.loadfile(file)))).exports
+  local lib = assert(ffi.load(file, [[
+    typedef struct { int a, b; double x; } item;
+    int add(int a, int b);
+    unsigned add_unsigned(unsigned a, unsigned b);
+    int letter(const char *text, int i);
+    const void *find(const void *bytes, int byte, unsigned long n);]]))
+  local fields = { a = 1, b = 2, x = 0.5 }
+  local plain = setmetatable({}, { __index = function(_, key) return fields[key] end,
+    __newindex = function(_, key, value) fields[key] = value end })
+  local item = ffi.new(lib, "item", fields)
+  local direct, add, add_unsigned = exports.add, lib.add, lib.add_unsigned
+  local letter, find = lib.letter, lib.find
+  local function loop(body)
+    return { body, empty_loop }
+  end
+  local function reads(object)
+    return loop(function(n)
+      local began, sum = native.now(), 0
+      for _ = 1, n do sum = sum + object.a end
+      return native.now() - began, sum
+    end)
+  end
+  local function writes(object)
+    return loop(function(n)
+      local began = native.now()
+      for i = 1, n do object.a = i end
+      return native.now() - began
+    end)
+  end
+  local function calls(fn, a, b, c)
+    return loop(function(n)
+      local began = native.now()
+      for _ = 1, n do fn(a, b, c) end
+      return native.now() - began
+    end)
+  end
+  return {
+    { "exports.add(i, 1)", calls(direct, 7, 1), 1 },
+    { "lib.add(i, 1)", calls(add, 7, 1), 1, 1.5 },
+    { "lib.add_unsigned(i, 1)", calls(add_unsigned, 7, 1), 1 },
+    { 'lib.letter("a short text", 1)', calls(letter, "a short text", 1), 1, 3.0 },
+    { "lib.find(item, 0, 4), a pointer", calls(find, item, 0, 4), 1 },
+    { "table field, __index function", reads(plain), 6 },
+    { "struct field", reads(item), 6, 2.0 },
+    { "table field, __newindex function", writes(plain), 8 },
+    { "struct field written", writes(item), 8, 2.0 },
+  }
+end
+
+function groups.ffi()
+  print_calls("C libraries", ffi_rows(), 20000)
+end
+
 -- ---- Loading ------------------------------------------------------------------------------------
 
 -- Nanoseconds a call, the least of some rounds; short calls are repeated.
@@ -518,7 +578,7 @@ for _, word in ipairs(arg) do
     os.exit(2)
   end
 end
-if #wanted == 0 then wanted = { "calls", "lua", "kernels", "load", "memory", "shootout" } end
+if #wanted == 0 then wanted = { "calls", "lua", "ffi", "kernels", "load", "memory", "shootout" } end
 prepare()
 print_machine()
 for _, name in ipairs(wanted) do
