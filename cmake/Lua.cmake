@@ -46,24 +46,10 @@ function(rille_add_lua_module version include_dir)
   endforeach()
   add_custom_target(${target}_files ALL DEPENDS ${copies})
 
-  set(so_folder ${CMAKE_INSTALL_LIBDIR}/lua/${version})
-  set(lua_folder ${CMAKE_INSTALL_DATADIR}/lua/${version})
-  if(RILLE_ROCK_LIBDIR)
-    set(so_folder ${RILLE_ROCK_LIBDIR})
-    set(lua_folder ${RILLE_ROCK_LUADIR})
-  endif()
-  install(TARGETS ${target} LIBRARY DESTINATION ${so_folder} COMPONENT lua)
-  install(DIRECTORY lua_binding/wasm DESTINATION ${lua_folder} COMPONENT lua
-    FILES_MATCHING PATTERN "*.lua")
+  install(TARGETS ${target} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/lua/${version} COMPONENT lua)
+  install(DIRECTORY lua_binding/wasm DESTINATION ${CMAKE_INSTALL_DATADIR}/lua/${version}
+    COMPONENT lua FILES_MATCHING PATTERN "*.lua")
 endfunction()
-
-if(RILLE_ROCK_INCDIR)
-  # A rock is for one Lua, and its tool says where everything is.
-  file(STRINGS ${RILLE_ROCK_INCDIR}/lua.h number REGEX "define LUA_VERSION_(NUM|MINOR_N)")
-  string(REGEX MATCH "(NUM[ \t]+50|MINOR_N[ \t]+)([1-9])" number "${number}")
-  set(RILLE_LUA_VERSIONS 5.${CMAKE_MATCH_2})
-  set(RILLE_LUA_${RILLE_LUA_VERSIONS}_INCLUDE ${RILLE_ROCK_INCDIR})
-endif()
 
 if(RILLE_BINDING_SOURCES AND NOT CMAKE_CROSSCOMPILING)
   foreach(version ${RILLE_LUA_VERSIONS})
@@ -74,3 +60,8 @@ if(RILLE_BINDING_SOURCES AND NOT CMAKE_CROSSCOMPILING)
     endif()
   endforeach()
 endif()
+
+# The command finds the module of whatever Lua runs it.
+install(PROGRAMS scripts/wasm.lua DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT lua)
+install(FILES scripts/wasm.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 RENAME wasm.lua.1
+  COMPONENT lua)

@@ -16,6 +16,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "../core/base/rock.h"
+
 #define HAS_INTEGERS (LUA_VERSION_NUM >= 503)
 /* Without lua_callk a host function cannot be called from C such that it may yield: the functions
  * that users see are Lua closures around C steps (lua_call.c). */

@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.." || exit 1
 
 # The groups run in two lanes, side by side, once the build is there.
 lane_one="unit spec ir corpus text lua wasi kits module command valgrind"
-lane_two="asan hard clang compiler aarch64 style"
+lane_two="asan hard clang compiler aarch64 packages style"
 shared=${RILLE_SHARED:-../shared}
 spec_repository=https://github.com/WebAssembly/spec
 spec_commit=285a9032950cbad6a9f84de11183008e286092a2
@@ -351,6 +351,10 @@ group_module() {
   check "install and pkg-config" installs_usable_library
 }
 
+group_packages() {
+  suite "packages" sh scripts/test_packages.sh
+}
+
 group_command() {
   check "quickstart" lua5.4 scripts/quickstart.lua
   suite "command" sh scripts/test_command.sh
@@ -500,7 +504,7 @@ install_what_is_missing() {
     lua5.1:lua5.1 lua5.2:lua5.2 lua5.3:lua5.3 lua5.4:lua5.4 luajit:luajit \
     /usr/include/lua5.1/lua.h:liblua5.1-0-dev /usr/include/lua5.2/lua.h:liblua5.2-dev \
     /usr/include/lua5.3/lua.h:liblua5.3-dev /usr/include/lua5.4/lua.h:liblua5.4-dev \
-    clang:clang clang-format:clang-format luacheck:lua-check valgrind:valgrind \
+    luarocks:luarocks clang:clang clang-format:clang-format luacheck:lua-check valgrind:valgrind \
     shellcheck:shellcheck qemu-aarch64:qemu-user aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu \
     /usr/aarch64-linux-gnu/include/stdio.h:libc6-dev-arm64-cross ||
     echo "going on without them"

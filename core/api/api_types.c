@@ -43,7 +43,7 @@ static const char *skip_blanks(const char *at) {
 }
 
 /* Moves behind the word or parenthesis if it comes next. */
-static bool accept(const char **at, const char *word) {
+static bool accepts(const char **at, const char *word) {
   const char *from = skip_blanks(*at);
   size_t size = strlen(word);
   if (strncmp(from, word, size) != 0) return false;
@@ -59,7 +59,7 @@ static bool parse_heap(const char **at, uint32_t *heap) {
                                       "eq",   "i31",    "struct", "array",    "none",
                                       "exn",  "noexn",  "cont",   "nocont"};
   for (uint32_t i = 0; i < COUNT_OF(names); i++) {
-    if (!accept(at, names[i])) continue;
+    if (!accepts(at, names[i])) continue;
     *heap = HEAP_FUNC + i;
     return true;
   }
@@ -68,9 +68,9 @@ static bool parse_heap(const char **at, uint32_t *heap) {
 
 static bool parse_long_ref(const char **at, ValType *type) {
   uint32_t heap;
-  if (!accept(at, "(") || !accept(at, "ref")) return false;
-  bool is_nullable = accept(at, "null");
-  if (!parse_heap(at, &heap) || !accept(at, ")")) return false;
+  if (!accepts(at, "(") || !accepts(at, "ref")) return false;
+  bool is_nullable = accepts(at, "null");
+  if (!parse_heap(at, &heap) || !accepts(at, ")")) return false;
   *type = REF_TYPE(heap, is_nullable);
   return true;
 }
@@ -99,7 +99,7 @@ static bool parse_value_type(const char **at, ValType *type) {
                {"contref", REF_TYPE(HEAP_CONT, true)},
                {"nullcontref", REF_TYPE(HEAP_NOCONT, true)}};
   for (size_t i = 0; i < COUNT_OF(names); i++) {
-    if (!accept(at, names[i].name)) continue;
+    if (!accepts(at, names[i].name)) continue;
     *type = names[i].type;
     return true;
   }
@@ -123,13 +123,13 @@ static bool parse_groups(const char **at, const char *word, TypeList *list, uint
   uint32_t start = list->n;
   for (;;) {
     const char *from = *at;
-    if (!accept(at, "(") || !accept(at, word)) {
+    if (!accepts(at, "(") || !accepts(at, word)) {
       *at = from;
       break;
     }
     const char *name = skip_blanks(*at);
     if (*name == '$') *at = name + strcspn(name, " \t\r\n()");
-    while (!accept(at, ")")) {
+    while (!accepts(at, ")")) {
       if (list->n - start == TYPES_MAX) return false;
       if (!parse_value_type(at, &list->types[list->n++])) return false;
     }
@@ -141,10 +141,10 @@ static bool parse_groups(const char **at, const char *word, TypeList *list, uint
 static bool parse_signature(const char *text, TypeList *list, uint32_t *n_params,
                             uint32_t *n_results) {
   const char *at = text;
-  bool is_wrapped = accept(&at, "(") && accept(&at, "func");
+  bool is_wrapped = accepts(&at, "(") && accepts(&at, "func");
   if (!is_wrapped) at = text;
   return parse_groups(&at, "param", list, n_params) &&
-         parse_groups(&at, "result", list, n_results) && (!is_wrapped || accept(&at, ")")) &&
+         parse_groups(&at, "result", list, n_results) && (!is_wrapped || accepts(&at, ")")) &&
          *skip_blanks(at) == '\0';
 }
 

@@ -146,6 +146,7 @@ void *arena_new(Arena *arena, size_t size) {
 }
 
 void *arena_zero(Arena *arena, size_t size) {
+  if (UNLIKELY(size > PTRDIFF_MAX)) raise_no_memory(arena);
   return memset(arena_new(arena, size), 0, size);
 }
 

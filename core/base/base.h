@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "rock.h"
+
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 #define MIN(a, b)       ((a) < (b) ? (a) : (b))
 #define MAX(a, b)       ((a) > (b) ? (a) : (b))

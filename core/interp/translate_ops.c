@@ -172,7 +172,7 @@ static void pure(Translator *t, Op op) {
 }
 
 /* In deterministic modules NaNs are made canonical by an instruction of its own. */
-static void canonicalize(Translator *t, Op op) {
+static void make_canonical(Translator *t, Op op) {
   if (!t->is_deterministic || !(op_info[op].flags & OPF_NAN)) return;
   switch (result_class(op)) {
     case CLASS_F: emit_unary(t, I_F32_CANONICAL_S, CLASS_F, false); break;
@@ -611,7 +611,7 @@ void translate_op(Translator *t, const Instr *instr) {
   unsigned flags = op_info[instr->op].flags;
   if (flags & OPF_PURE) {
     pure(t, instr->op);
-    canonicalize(t, instr->op);
+    make_canonical(t, instr->op);
   } else if ((flags & OPF_ATOMIC) && instr->op != OP_ATOMIC_FENCE) {
     atomic(t, instr);
   } else if ((flags & (OPF_LOAD | OPF_STORE)) && op_form(instr->op)->n_operands == 0) {
@@ -622,7 +622,7 @@ void translate_op(Translator *t, const Instr *instr) {
     store(t, instr);
   } else if (flags & OPF_SIMD) {
     simd(t, instr);
-    canonicalize(t, instr->op);
+    make_canonical(t, instr->op);
   } else if (!simple_op(t, instr) && !memory_op(t, instr) && !table_op(t, instr) &&
              !reference_op(t, instr) && !translate_gc(t, instr)) {
     emit_fail(t, "instruction %s is not supported by the interpreter", op_info[instr->op].text);

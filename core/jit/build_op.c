@@ -176,7 +176,7 @@ static void check_alignment(Builder *b, Ref address, uint64_t offset, uint32_t w
 }
 
 /* All accesses with a fixed signature: operands are popped, a result is pushed. */
-static void access(Builder *b, const Instr *instr) {
+static void do_access(Builder *b, const Instr *instr) {
   Op op = instr->op;
   const OpInfo *info = &op_info[op];
   const char *arrow = strchr(info->sig, '>');
@@ -377,7 +377,7 @@ void build_op(Builder *b, const Instr *instr) {
   } else if (flags & OPF_SIMD) {
     simd(b, instr);
   } else if ((flags & OPF_CONTROL) == 0) {
-    access(b, instr);
+    do_access(b, instr);
   } else if (!simple_op(b, instr) && !memory_op(b, instr) && !table_op(b, instr) &&
              !build_reference(b, instr)) {
     error_set(b->arena->guard->error, ERROR_UNSUPPORTED,

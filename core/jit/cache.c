@@ -4,6 +4,7 @@
  * nobody but the user can have written it, and it holds a hash of itself: what is damaged, foreign
  * or open to others is compiled again, and replaced when the directory allows it.
  */
+#if defined(__x86_64__)
 #include "cache.h"
 
 #include "../base/os.h"
@@ -56,3 +57,4 @@ void cache_write(const Fill *fill, const char *dir) {
   }
   arena_clear(&arena);
 }
+#endif

@@ -5,6 +5,7 @@
  * since knowledge only shrinks. Along an edge a phi takes the place of its argument. For debugging
  * and fuzzing: it takes blocks times slots of memory.
  */
+#if defined(__x86_64__)
 #include "mach.h"
 
 enum { UNREACHED = UINT32_MAX, N_REGS = 32, PLACES_MAX = 1 << 26 };
@@ -203,3 +204,4 @@ const char *check_regs_run(const Mach *f, Arena *arena) {
   }
   return c.wrong;
 }
+#endif

@@ -3,6 +3,7 @@
  * The list of regions is read by the signal handler while others change it: its nodes live forever
  * and are used again, and their fields are atomic.
  */
+#if defined(__x86_64__)
 #include "code.h"
 
 #include <stdlib.h>
@@ -385,3 +386,4 @@ bool code_place(CodeSpace *space, const CodePiece *pieces, uint32_t n) {
   alloc_free(alloc, sites, n * sizeof *sites);
   return is_placed;
 }
+#endif

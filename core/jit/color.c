@@ -9,6 +9,7 @@
  * moves. A definition prefers the register of a value it replaces, of the phi it flows into, or one
  * that it will be wanted in.
  */
+#if defined(__x86_64__)
 #include "mach.h"
 
 #include "x64/encode.h"
@@ -484,3 +485,4 @@ void color_run(Mach *f) {
     if (MACH_BLOCK(f, f->rpo[i])->n_succs == 1) move_on_edge(&c, f->rpo[i]);
   }
 }
+#endif

@@ -8,6 +8,7 @@
  * come first, when there is little code yet, and how many bytes of bodies are worked on at once is
  * limited. The others keep their order, so that neighbours stay neighbours.
  */
+#if defined(__x86_64__)
 #include "eager.h"
 
 #include <stdlib.h>
@@ -183,3 +184,4 @@ bool eager_compile(Fill *fill, Error *error) {
   if (crew.stops) *error = crew.error;
   return !crew.stops;
 }
+#endif

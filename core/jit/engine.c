@@ -4,6 +4,7 @@
  * stack and the fuel. They are set again whenever code of the host may have run, which may have
  * entered the same instance anew.
  */
+#if defined(__x86_64__)
 #include "engine.h"
 
 #include "../base/os_fault.h"
@@ -687,3 +688,4 @@ const EngineOps jit_engine = {.name = "compiler",
                               .stats = stats,
                               .prepare_module = prepare_module,
                               .serialize = serialize};
+#endif

@@ -1,4 +1,5 @@
 /* fill.c - all functions of a module at once: see fill.h. */
+#if defined(__x86_64__)
 #include "fill.h"
 
 #include "../module/module.h"
@@ -110,3 +111,4 @@ void fill_clear(Fill *fill) {
   alloc_free(alloc, fill->funcs, MAX(fill->n_funcs, 1) * sizeof *fill->funcs);
   alloc_free(alloc, fill->order, MAX(fill->n_funcs, 1) * sizeof *fill->order);
 }
+#endif

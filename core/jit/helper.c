@@ -1,6 +1,7 @@
 /* helper.c - run-time functions as compiled code calls them: indices become objects, a Trap that is
  * returned leaves the run.
  */
+#if defined(__x86_64__)
 #include "helper.h"
 
 #include "../runtime/gc.h"
@@ -190,3 +191,4 @@ Slot helper_exn_alloc(Instance *instance, uint32_t tag_index) {
   exception->next = NULL;
   return gc_ref(exception);
 }
+#endif

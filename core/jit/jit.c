@@ -1,5 +1,6 @@
 /* jit.c - one function through all passes.
  */
+#if defined(__x86_64__)
 #include <cpuid.h>
 
 #include "engine.h"
@@ -90,3 +91,4 @@ void jit_compile(Module *module, uint32_t func, const JitOptions *options, Arena
   }
   emit_run(job.mach, out);
 }
+#endif

@@ -1,6 +1,7 @@
 /* keep.c - all functions of a module at once: from a serialised module, from the cache, or compiled
  * and then put into the cache.
  */
+#if defined(__x86_64__)
 #include "cache.h"
 #include "eager.h"
 #include "engine.h"
@@ -64,3 +65,4 @@ bool keep_write(CodeSpace *space, Buf *out, Error *error) {
   fill_clear(&fill);
   return is_done;
 }
+#endif

@@ -9,6 +9,7 @@
  * as far when a call lies between, since a call leaves nothing in registers, and as very far behind
  * the end of the loop.
  */
+#if defined(__x86_64__)
 #include "mach.h"
 
 typedef struct Live {
@@ -193,3 +194,4 @@ void live_run(Mach *f) {
   }
   for (uint32_t i = f->n_order; i-- > 0;) gather_loop(f, f->rpo[i]);
 }
+#endif

@@ -1,5 +1,6 @@
 /* mach.c - virtual registers, and the text of machine instructions for dumps.
  */
+#if defined(__x86_64__)
 #include "mach.h"
 
 VReg mach_vreg(Mach *f, unsigned type) {
@@ -99,3 +100,4 @@ void mach_print(const Mach *f, Buf *out) {
   buf_printf(out, "function %u\n", f->ir->func);
   for (uint32_t i = 0; i < f->n_order; i++) print_block(f, out, f->order[i]);
 }
+#endif

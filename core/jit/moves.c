@@ -4,6 +4,7 @@
  * by exchanges, or through the scratch register (a copy between slots then goes over the stack).
  * Constants and remade values read nothing and come last.
  */
+#if defined(__x86_64__)
 #include "mach.h"
 
 typedef struct Solver {
@@ -188,3 +189,4 @@ void moves_emit(Mach *f, Move *moves, uint32_t n) {
     if (is_place(moves[i].to_kind)) s.writer[place_of(moves[i].to_kind, moves[i].to)] = 0;
   }
 }
+#endif

@@ -4,6 +4,7 @@
  * LEB128: sizes, fault and call sites (as differences from the one before), links; then, at a
  * multiple of 16 bytes from the part's start, the code of all functions in their order.
  */
+#if defined(__x86_64__)
 #include "serialize.h"
 
 #include "../base/os.h"
@@ -250,3 +251,4 @@ bool serialize_read(Fill *fill, const uint8_t key[HASH_BYTES], const uint8_t *by
   }
   return false;
 }
+#endif

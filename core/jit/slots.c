@@ -5,6 +5,7 @@
  * their starts. Phis in memory and their arguments ask for the same slot, which makes the copies
  * between them disappear.
  */
+#if defined(__x86_64__)
 #include "mach.h"
 
 typedef struct Range {
@@ -119,3 +120,4 @@ void slots_run(Mach *f) {
     for (VReg v = s.ends[pos]; v != 0; v = s.next_end[v]) give(&s, v);
   }
 }
+#endif

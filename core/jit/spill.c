@@ -10,6 +10,7 @@
  * block that all such places have as dominator, or further up where that is inside a loop that the
  * definition is not in.
  */
+#if defined(__x86_64__)
 #include "mach.h"
 
 enum { SET_ROOM = N_REGS_INT + N_REGS_FLOAT + 8 };
@@ -468,3 +469,4 @@ void spill_run(Mach *f) {
   for (uint32_t i = 0; i < f->n_order; i++) check_edges(&s, f->rpo[i]);
   for (uint32_t i = 0; i < s.needed.n; i++) place_store(&s, s.needed.items[i]);
 }
+#endif

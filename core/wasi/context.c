@@ -305,7 +305,7 @@ static void drop_bound(void *data) {
   rille_free_wasi(wasi);
 }
 
-static rille_Func *bind(rille_Wasi *wasi, const Row *row, bool is_unstable) {
+static rille_Func *bind_row(rille_Wasi *wasi, const Row *row, bool is_unstable) {
   Bound *bound = wasi_resize(wasi, NULL, 0, sizeof *bound);
   size_t n_slots = 0;
   rille_FuncType *type = bound != NULL ? new_type(row, &n_slots) : NULL;
@@ -329,7 +329,7 @@ rille_Func *rille_wasi_func(rille_Wasi *wasi, const char *module, const char *na
   for (size_t i = 0; i < COUNT_OF(wasi_rows); i++) {
     if (strcmp(wasi_rows[i].name, name) != 0) continue;
     if (is_unstable && (wasi_rows[i].traits & NEW) != 0) return NULL;
-    return bind(wasi, &wasi_rows[i], is_unstable);
+    return bind_row(wasi, &wasi_rows[i], is_unstable);
   }
   return NULL;
 }

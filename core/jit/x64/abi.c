@@ -1,4 +1,5 @@
 /* abi.c - where arguments and results are: see abi.h. */
+#if defined(__x86_64__)
 #include "abi.h"
 
 #include "encode.h"
@@ -38,3 +39,4 @@ uint32_t abi_result_bytes(const CompType *type) {
     abi_next_result(&cursor, type->types[type->n_params + i]);
   return cursor.bytes;
 }
+#endif

@@ -10,6 +10,7 @@
  * stubs_entry. The host's stack has a frame that looks like that of rille_switch_resume, so that
  * both are left alike.
  */
+#if defined(__x86_64__)
 #include "direct.h"
 
 #include "../../runtime/stack.h"
@@ -193,3 +194,4 @@ void direct_stub(Asm *out, const DirectCalls *calls, DirectKind kind) {
   enc_mov_ri(out, status_reg(kind), DIRECT_NOT_ENTERED);
   enc_ret(out, 0);
 }
+#endif

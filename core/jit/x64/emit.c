@@ -4,6 +4,7 @@
  * labels, under their own numbers. A block that does nothing but go on is left out, and whoever
  * goes there goes on himself.
  */
+#if defined(__x86_64__)
 #include "emit.h"
 
 #include "../../runtime/store.h"
@@ -476,3 +477,4 @@ void emit_run(Mach *f, Compiled *out) {
   emit_tables(&e);
   finish(&e, out);
 }
+#endif

@@ -1,5 +1,6 @@
 /* emit_call.c - calls, returns, polling, fuel, exceptions: what abi.h tells.
  */
+#if defined(__x86_64__)
 #include "../../runtime/store.h"
 #include "emit_int.h"
 
@@ -98,7 +99,7 @@ void emit_poll_flag(Emit *e, unsigned reg) {
   enc_rm(&e->out, ENC_MOV, 8, reg, instance_field(offsetof(Instance, poll)));
 }
 
-static void poll(Emit *e, const Ins *ins) {
+static void do_poll(Emit *e, const Ins *ins) {
   Asm *out = &e->out;
   unsigned flag = operand_reg(e, ins, 0);
   if (ins->n_uses == 0) emit_poll_flag(e, flag);
@@ -215,9 +216,10 @@ bool emit_call(Emit *e, const Ins *ins) {
     case MOP_RETURN: return_(e); return true;
     case MOP_FUNC_LOOKUP: look_up(e, ins); return true;
     case MOP_CHECK_FUNC: check_func(e, ins); return true;
-    case MOP_POLL: poll(e, ins); return true;
+    case MOP_POLL: do_poll(e, ins); return true;
     case MOP_FUEL: fuel(e, ins); return true;
     case MOP_THROW: throw_(e, ins); return true;
     default: return false;
   }
 }
+#endif

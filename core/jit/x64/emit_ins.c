@@ -1,5 +1,6 @@
 /* emit_ins.c - machine instructions that are one of the processor's, or a compare and one or two.
  */
+#if defined(__x86_64__)
 #include "emit_int.h"
 
 static const Operand *def_of(const Emit *e, const Ins *ins) {
@@ -359,7 +360,7 @@ static void jump_on(Emit *e, unsigned cc, uint32_t to) {
   }
 }
 
-static void select(Emit *e, const Ins *ins) {
+static void choose(Emit *e, const Ins *ins) {
   bool is_float = class_of_reg(def_of(e, ins)->reg) == CLASS_FLOAT;
   unsigned d = def_reg(e, ins), if_false = use_reg(e, ins, 0), if_true = use_reg(e, ins, 1);
   if (is_float) {
@@ -557,7 +558,7 @@ static bool plain(Emit *e, const Ins *ins) {
     case MOP_SSE_SELF: sse_self(e, ins); return true;
     case MOP_VSHIFT: vshift(e, ins); return true;
     case MOP_SET: set(e, ins); return true;
-    case MOP_SELECT: select(e, ins); return true;
+    case MOP_SELECT: choose(e, ins); return true;
     case MOP_BRANCH: branch(e, ins); return true;
     case MOP_TRAP_IF: trap_if(e, ins); return true;
     case MOP_SWITCH: switch_(e, ins); return true;
@@ -578,3 +579,4 @@ void emit_ins(Emit *e, const Ins *ins) {
   if (plain(e, ins) || emit_number(e, ins)) return;
   emit_call(e, ins);
 }
+#endif

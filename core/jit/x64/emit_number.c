@@ -1,6 +1,7 @@
 /* emit_number.c - operations that take several instructions, with what happens rarely out of the
  * way: division, minimum and maximum, conversions between floats and integers, counting of bits.
  */
+#if defined(__x86_64__)
 #include "emit_int.h"
 
 static unsigned operand_reg(const Emit *e, const Ins *ins, unsigned i) {
@@ -105,7 +106,7 @@ static void compare_with(Emit *e, const Trunc *t, uint64_t bits) {
   enc_sse_rm(&e->out, t->compare, t->x, 0, emit_constant(e, bits, 0, t->size));
 }
 
-static void truncate(Emit *e, const Ins *ins) {
+static void do_trunc(Emit *e, const Ins *ins) {
   Asm *out = &e->out;
   Trunc t = trunc_of(e, ins);
   bool is_sat = ins->op == MOP_TRUNC_SAT;
@@ -299,7 +300,7 @@ bool emit_number(Emit *e, const Ins *ins) {
     case MOP_DIV: divide(e, ins); return true;
     case MOP_MIN_MAX: min_max(e, ins); return true;
     case MOP_TRUNC:
-    case MOP_TRUNC_SAT: truncate(e, ins); return true;
+    case MOP_TRUNC_SAT: do_trunc(e, ins); return true;
     case MOP_CONVERT_U64: convert_u64(e, ins); return true;
     case MOP_COUNT_ZEROS: count_zeros(e, ins); return true;
     case MOP_COUNT_ONES: count_ones(e, ins); return true;
@@ -319,3 +320,4 @@ void emit_cold_number(Emit *e, const Cold *cold) {
     default: break;
   }
 }
+#endif

@@ -1,5 +1,6 @@
 /* encode.c - prefixes, ModRM, SIB and displacements. Intel's manual, volume 2, chapter 2.
  */
+#if defined(__x86_64__)
 #include "encode.h"
 
 void asm_init(Asm *out, Arena *arena, bool has_avx) {
@@ -433,3 +434,4 @@ void enc_jcc_label(Asm *out, unsigned cc, uint32_t label) {
   *at++ = (uint8_t)(0x80 | cc);
   put_distance(out, at, label);
 }
+#endif

@@ -9,6 +9,7 @@
  * An i32 in a register always has zeros in its upper half: zero-extension is nothing, and addresses
  * can be used as they are.
  */
+#if defined(__x86_64__)
 #include "isel.h"
 
 #include "../../runtime/store.h"
@@ -848,7 +849,7 @@ static void set(Isel *s, Ref ref, const Node *node) {
 }
 
 /* The values come first among the uses, so that the second can be the definition's register. */
-static void select(Isel *s, Ref ref, const Node *node) {
+static void choose(Isel *s, Ref ref, const Node *node) {
   VReg d = isel_def(s, ref), if_true = isel_value(s, node->b), if_false = isel_value(s, node->c);
   Compare c = condition(s, node->a);
   Ins *ins = isel_begin(s, MOP_SELECT, 4);
@@ -919,7 +920,7 @@ static void min_max(Isel *s, Ref ref, const Node *node, unsigned is_max) {
   isel_add_use(s, ins, b);
 }
 
-static void truncate(Isel *s, Ref ref, const Node *node, Mop op, unsigned sub) {
+static void do_trunc(Isel *s, Ref ref, const Node *node, Mop op, unsigned sub) {
   VReg d = isel_def(s, ref), a = isel_value(s, node->a);
   Ins *ins = isel_begin(s, op, sub & TRUNC_FROM_F64 ? 8 : 4);
   ins->sub = (uint8_t)sub;
@@ -1317,7 +1318,7 @@ static void fuel(Isel *s, const Node *node) {
 /* The address of the flag is read before the outermost loop around, and again where there is no
  * register for it. It changes where the guest is suspended: emit_call.c sees to that for polls;
  * with fuel it is read each time. */
-static void poll(Isel *s) {
+static void do_poll(Isel *s) {
   const Ir *ir = s->ir;
   Block header = BLOCK_OF(ir, s->block)->loop;
   if (ir->counts_fuel || header == 0) {
@@ -1338,7 +1339,7 @@ static bool control(Isel *s, const Node *node) {
     case IR_SWITCH: switch_(s, node); return true;
     case IR_TRAP: isel_begin(s, MOP_TRAP, 4)->trap = (uint8_t)node->imm; return true;
     case IR_TRAP_IF: trap_if(s, node); return true;
-    case IR_POLL: poll(s); return true;
+    case IR_POLL: do_poll(s); return true;
     case IR_FUEL: fuel(s, node); return true;
     case OP_ATOMIC_FENCE: isel_begin(s, MOP_FENCE, 8); return true;
     default: return false;
@@ -1426,7 +1427,7 @@ static bool number(Isel *s, Ref ref, const Node *node) {
     case OP_I64_EXTEND8_S: extend(s, ref, node, ENC_MOVSX8Q, 8, 1); return true;
     case OP_I64_EXTEND16_S: extend(s, ref, node, ENC_MOVSX16Q, 8, 2); return true;
     case OP_I64_EXTEND32_S: extend(s, ref, node, ENC_MOVSXD, 8, 1); return true;
-    case IR_SELECT: select(s, ref, node); return true;
+    case IR_SELECT: choose(s, ref, node); return true;
     default: break;
   }
   if (!is_compare(node->op)) return false;
@@ -1482,37 +1483,37 @@ static bool float_(Isel *s, Ref ref, const Node *node) {
     case OP_I64_REINTERPRET_F64: reinterpret(s, ref, node, ENC_MOVQ_STORE, 8); return true;
     case OP_F32_REINTERPRET_I32: reinterpret(s, ref, node, ENC_MOVD, 4); return true;
     case OP_F64_REINTERPRET_I64: reinterpret(s, ref, node, ENC_MOVQ, 8); return true;
-    case OP_I32_TRUNC_F32_S: truncate(s, ref, node, MOP_TRUNC, 0); return true;
-    case OP_I32_TRUNC_F32_U: truncate(s, ref, node, MOP_TRUNC, TRUNC_UNSIGNED); return true;
-    case OP_I32_TRUNC_F64_S: truncate(s, ref, node, MOP_TRUNC, TRUNC_FROM_F64); return true;
+    case OP_I32_TRUNC_F32_S: do_trunc(s, ref, node, MOP_TRUNC, 0); return true;
+    case OP_I32_TRUNC_F32_U: do_trunc(s, ref, node, MOP_TRUNC, TRUNC_UNSIGNED); return true;
+    case OP_I32_TRUNC_F64_S: do_trunc(s, ref, node, MOP_TRUNC, TRUNC_FROM_F64); return true;
     case OP_I32_TRUNC_F64_U:
-      truncate(s, ref, node, MOP_TRUNC, TRUNC_FROM_F64 | TRUNC_UNSIGNED);
+      do_trunc(s, ref, node, MOP_TRUNC, TRUNC_FROM_F64 | TRUNC_UNSIGNED);
       return true;
-    case OP_I64_TRUNC_F32_S: truncate(s, ref, node, MOP_TRUNC, TRUNC_TO_I64); return true;
+    case OP_I64_TRUNC_F32_S: do_trunc(s, ref, node, MOP_TRUNC, TRUNC_TO_I64); return true;
     case OP_I64_TRUNC_F32_U:
-      truncate(s, ref, node, MOP_TRUNC, TRUNC_TO_I64 | TRUNC_UNSIGNED);
+      do_trunc(s, ref, node, MOP_TRUNC, TRUNC_TO_I64 | TRUNC_UNSIGNED);
       return true;
     case OP_I64_TRUNC_F64_S:
-      truncate(s, ref, node, MOP_TRUNC, TRUNC_TO_I64 | TRUNC_FROM_F64);
+      do_trunc(s, ref, node, MOP_TRUNC, TRUNC_TO_I64 | TRUNC_FROM_F64);
       return true;
     case OP_I64_TRUNC_F64_U:
-      truncate(s, ref, node, MOP_TRUNC, TRUNC_TO_I64 | TRUNC_FROM_F64 | TRUNC_UNSIGNED);
+      do_trunc(s, ref, node, MOP_TRUNC, TRUNC_TO_I64 | TRUNC_FROM_F64 | TRUNC_UNSIGNED);
       return true;
-    case OP_I32_TRUNC_SAT_F32_S: truncate(s, ref, node, MOP_TRUNC_SAT, 0); return true;
-    case OP_I32_TRUNC_SAT_F32_U: truncate(s, ref, node, MOP_TRUNC_SAT, TRUNC_UNSIGNED); return true;
-    case OP_I32_TRUNC_SAT_F64_S: truncate(s, ref, node, MOP_TRUNC_SAT, TRUNC_FROM_F64); return true;
+    case OP_I32_TRUNC_SAT_F32_S: do_trunc(s, ref, node, MOP_TRUNC_SAT, 0); return true;
+    case OP_I32_TRUNC_SAT_F32_U: do_trunc(s, ref, node, MOP_TRUNC_SAT, TRUNC_UNSIGNED); return true;
+    case OP_I32_TRUNC_SAT_F64_S: do_trunc(s, ref, node, MOP_TRUNC_SAT, TRUNC_FROM_F64); return true;
     case OP_I32_TRUNC_SAT_F64_U:
-      truncate(s, ref, node, MOP_TRUNC_SAT, TRUNC_FROM_F64 | TRUNC_UNSIGNED);
+      do_trunc(s, ref, node, MOP_TRUNC_SAT, TRUNC_FROM_F64 | TRUNC_UNSIGNED);
       return true;
-    case OP_I64_TRUNC_SAT_F32_S: truncate(s, ref, node, MOP_TRUNC_SAT, TRUNC_TO_I64); return true;
+    case OP_I64_TRUNC_SAT_F32_S: do_trunc(s, ref, node, MOP_TRUNC_SAT, TRUNC_TO_I64); return true;
     case OP_I64_TRUNC_SAT_F32_U:
-      truncate(s, ref, node, MOP_TRUNC_SAT, TRUNC_TO_I64 | TRUNC_UNSIGNED);
+      do_trunc(s, ref, node, MOP_TRUNC_SAT, TRUNC_TO_I64 | TRUNC_UNSIGNED);
       return true;
     case OP_I64_TRUNC_SAT_F64_S:
-      truncate(s, ref, node, MOP_TRUNC_SAT, TRUNC_TO_I64 | TRUNC_FROM_F64);
+      do_trunc(s, ref, node, MOP_TRUNC_SAT, TRUNC_TO_I64 | TRUNC_FROM_F64);
       return true;
     case OP_I64_TRUNC_SAT_F64_U:
-      truncate(s, ref, node, MOP_TRUNC_SAT, TRUNC_TO_I64 | TRUNC_FROM_F64 | TRUNC_UNSIGNED);
+      do_trunc(s, ref, node, MOP_TRUNC_SAT, TRUNC_TO_I64 | TRUNC_FROM_F64 | TRUNC_UNSIGNED);
       return true;
     default: return false;
   }
@@ -1842,3 +1843,4 @@ Mach *isel_run(const Ir *ir, const JitTarget *target, Arena *arena) {
   number_dominators(f);
   return f;
 }
+#endif

@@ -3,6 +3,7 @@
  * Arguments are operands that may be anywhere: color.c copies them to where abi.h wants them, in
  * one parallel copy right before the call.
  */
+#if defined(__x86_64__)
 #include "../../runtime/store.h"
 #include "isel.h"
 
@@ -224,3 +225,4 @@ void isel_params(Isel *s) {
     s->f->vregs[d].kind = V_REMADE;
   }
 }
+#endif

@@ -1,6 +1,7 @@
 /* isel_simd.c - vector instructions. Those that the processor has come from tables; the rest is
  * short sequences, most of them known from the literature on SSE.
  */
+#if defined(__x86_64__)
 #include "isel.h"
 
 typedef struct Row {
@@ -1010,3 +1011,4 @@ bool isel_simd(Isel *s, Ref ref, const Node *node) {
   return binary(&t) || unary_of_table(&t) || comparison(&t) || bits(&t) || integer(&t) ||
          widening(&t) || lanes(&t) || float_(&t) || conversion(&t) || memory(&t);
 }
+#endif

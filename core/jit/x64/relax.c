@@ -4,6 +4,7 @@
  * shorter; each makes others reach theirs, so this is done a few times. Then the code is copied,
  * and everything that names a position is moved along.
  */
+#if defined(__x86_64__)
 #include "emit.h"
 
 enum { ROUNDS = 3, ALIGNMENT = 16 };
@@ -206,3 +207,4 @@ void relax_run(Layout *layout, Arena *arena, Compiled *out) {
   out->sites = layout->sites;
   out->n_sites = layout->n_sites;
 }
+#endif

@@ -3,6 +3,7 @@
  * Nothing here names an address of the code itself, so it can be placed anywhere; C functions are
  * called through registers.
  */
+#if defined(__x86_64__)
 #include "stubs.h"
 
 #include "encode.h"
@@ -397,3 +398,4 @@ void stubs_adapter(Buf *buf, const CompType *type, const StubCalls *calls, bool 
   align(&out);
   *buf = out.code;
 }
+#endif
