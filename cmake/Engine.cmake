@@ -45,7 +45,7 @@ target_include_directories(rille PUBLIC
 target_link_libraries(rille PRIVATE Threads::Threads m)
 set_target_properties(rille PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION 0)
 set_target_properties(rille_core PROPERTIES OUTPUT_NAME rille)
-target_link_options(rille PRIVATE -Wl,--gc-sections
+target_link_options(rille PRIVATE -Wl,--gc-sections $<$<NOT:$<BOOL:${APPLE}>>:-Wl,--build-id=sha1>
   -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/rille.map)
 set_target_properties(rille PROPERTIES LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/rille.map)
 if(RILLE_SANITIZE)

@@ -44,6 +44,11 @@ if(RILLE_SANITIZE)
   target_link_options(rille_flags INTERFACE -fsanitize=${RILLE_SANITIZE})
 endif()
 
+# Kept machine code is taken by the build that made it: the linker tells builds apart.
+if(UNIX AND NOT APPLE)
+  target_link_options(rille_flags INTERFACE -Wl,--build-id=sha1)
+endif()
+
 # Relative relocations packed into bit maps: a seventh of wasm.so. Only where a program linked like
 # that starts, since a C library that is older than its linker ignores them.
 include(CheckCSourceRuns)

@@ -34,10 +34,11 @@ void os_unmap_file(const void *at, size_t size);
 const void *os_read_private(const char *dir, const char *name, size_t *size);
 bool os_write_private(const char *dir, const char *name, const void *bytes, size_t size);
 
-/* Shows all of the read-only memory that this library or program was loaded to; false when the
- * system does not say where that is. */
+/* Shows bytes that are different for each build of this library or program: the linker's build id,
+ * or where there is none all that was loaded read-only; false when the system does not say where
+ * that is. */
 typedef void OsVisit(void *user, const void *bytes, size_t size);
-bool os_visit_own_code(OsVisit *visit, void *user);
+bool os_visit_build(OsVisit *visit, void *user);
 
 /* Copy-on-write images: a sealed anonymous file with these bytes, or -1. */
 int os_image_new(const void *bytes, size_t size);

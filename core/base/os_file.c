@@ -111,29 +111,57 @@ typedef struct Visitor {
   bool is_found;
 } Visitor;
 
+static const char *segment_start(const struct dl_phdr_info *info, const ElfW(Phdr) * segment) {
+  return (const char *)((uintptr_t)info->dlpi_addr + segment->p_vaddr);
+}
+
+static bool is_own(const struct dl_phdr_info *info) {
+  uintptr_t own = (uintptr_t)&os_visit_build;
+  for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+    const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+    uintptr_t at = (uintptr_t)segment_start(info, segment);
+    if (segment->p_type == PT_LOAD && own >= at && own - at < segment->p_memsz) return true;
+  }
+  return false;
+}
+
+static bool visit_build_id(const struct dl_phdr_info *info, Visitor *visitor) {
+  for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+    const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+    if (segment->p_type != PT_NOTE) continue;
+    const char *at = segment_start(info, segment), *end = at + segment->p_memsz;
+    while ((size_t)(end - at) > sizeof(ElfW(Nhdr))) {
+      ElfW(Nhdr) note;
+      memcpy(&note, at, sizeof note);
+      const char *name = at + sizeof note, *bytes = name + align_up(note.n_namesz, 4);
+      if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4 && memcmp(name, "GNU", 4) == 0) {
+        visitor->visit(visitor->user, bytes, note.n_descsz);
+        return true;
+      }
+      at = bytes + align_up(note.n_descsz, segment->p_align == 8 ? 8 : 4);
+    }
+  }
+  return false;
+}
+
 /* Segments that are loaded read-only are the file's, without relocations. */
+static void visit_segments(const struct dl_phdr_info *info, Visitor *visitor) {
+  for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+    const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+    if (segment->p_type == PT_LOAD && (segment->p_flags & (PF_W | PF_R)) == PF_R)
+      visitor->visit(visitor->user, segment_start(info, segment), segment->p_filesz);
+  }
+}
+
 static int visit_object(struct dl_phdr_info *info, size_t size, void *user) {
-  Visitor *visitor = user;
-  uintptr_t own = (uintptr_t)&os_visit_own_code;
-  bool is_own = false;
   (void)size;
-  for (unsigned i = 0; i < info->dlpi_phnum; i++) {
-    const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
-    uintptr_t at = (uintptr_t)info->dlpi_addr + segment->p_vaddr;
-    is_own |= segment->p_type == PT_LOAD && own >= at && own - at < segment->p_memsz;
-  }
-  if (!is_own) return 0;
-  for (unsigned i = 0; i < info->dlpi_phnum; i++) {
-    const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
-    if (segment->p_type != PT_LOAD || (segment->p_flags & (PF_W | PF_R)) != PF_R) continue;
-    const void *at = (const void *)((uintptr_t)info->dlpi_addr + segment->p_vaddr);
-    visitor->visit(visitor->user, at, segment->p_filesz);
-  }
-  visitor->is_found = true;
+  if (!is_own(info)) return 0;
+  if (!visit_build_id(info, user)) visit_segments(info, user);
+  ((Visitor *)user)->is_found = true;
   return 1;
 }
 
-bool os_visit_own_code(OsVisit *visit, void *user) {
+bool os_visit_build(OsVisit *visit, void *user) {
   Visitor visitor = {.visit = visit, .user = user};
   (void)dl_iterate_phdr(visit_object, &visitor);
   return visitor.is_found;
@@ -141,7 +169,7 @@ bool os_visit_own_code(OsVisit *visit, void *user) {
 
 #else
 
-bool os_visit_own_code(OsVisit *visit, void *user) {
+bool os_visit_build(OsVisit *visit, void *user) {
   (void)visit, (void)user;
   return false;
 }

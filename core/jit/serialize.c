@@ -27,7 +27,7 @@ static void add_to_hash(void *hash, const void *bytes, size_t size) {
 static void find_build_id(void) {
   Hash hash;
   hash_init(&hash);
-  has_build_id = os_visit_own_code(add_to_hash, &hash);
+  has_build_id = os_visit_build(add_to_hash, &hash);
   hash_finish(&hash, build_id);
 }
 
