@@ -142,7 +142,9 @@ typedef struct rille_Engine rille_Engine;
 typedef void *rille_Resize(void *user, void *ptr, size_t old_size, size_t new_size);
 
 /* resize NULL: the C library's allocator. NULL when there is no memory. Counted: modules and stores
- * keep their engine alive. */
+ * keep their engine alive. Modules are compiled where this processor's compiler is built in, else
+ * interpreted; RILLE_ENGINE=interpreter in the environment changes that for those whose options
+ * name no engine. */
 RILLE_API rille_Engine *rille_new_engine(rille_Resize *resize, void *user);
 RILLE_API void rille_free_engine(rille_Engine *engine);
 RILLE_API size_t

@@ -1,6 +1,7 @@
 /* api_module.c - engines and modules: loading, text, and what a module holds. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "../base/sealed.h"
 #include "../interp/interp.h"
@@ -18,8 +19,24 @@ const char *rille_version(void) {
 
 /* Engines */
 
+static const EngineOps *find_ops(const char *name) {
+  if (strcmp(name, interp_engine.name) == 0) return &interp_engine;
+#if defined(RILLE_HAS_COMPILER)
+  if (strcmp(name, jit_engine.name) == 0 && jit_is_available()) return &jit_engine;
+#endif
+  return NULL;
+}
+
+/* What the environment asks for, else the best there is. */
+static const EngineOps *default_ops(void) {
+  const char *wanted = getenv("RILLE_ENGINE");
+  const EngineOps *ops = wanted != NULL ? find_ops(wanted) : NULL;
+  if (ops == NULL) ops = find_ops("compiler");
+  return ops != NULL ? ops : &interp_engine;
+}
+
 rille_Engine *rille_new_engine(rille_Resize *resize, void *user) {
-  return engine_handle(engine_new(resize, user, &interp_engine));
+  return engine_handle(engine_new(resize, user, default_ops()));
 }
 
 void rille_free_engine(rille_Engine *engine) {
@@ -68,12 +85,9 @@ static bool apply_features(const char *const *names, bool on, FeatureSet *featur
 
 static const EngineOps *ops_of_name(const Engine *engine, const char *name, rille_Error **error) {
   if (name == NULL) return engine->ops;
-  if (strcmp(name, interp_engine.name) == 0) return &interp_engine;
-#if defined(RILLE_HAS_COMPILER)
-  if (strcmp(name, jit_engine.name) == 0 && jit_is_available()) return &jit_engine;
-#endif
-  api_fail_text(error, ERROR_UNSUPPORTED, "this build has no engine \"%s\"", name);
-  return NULL;
+  const EngineOps *ops = find_ops(name);
+  if (ops == NULL) api_fail_text(error, ERROR_UNSUPPORTED, "this build has no engine \"%s\"", name);
+  return ops;
 }
 
 static bool read_options(const rille_LoadOptions *given, LoadOptions *out, rille_Error **error) {
