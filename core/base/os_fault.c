@@ -1,4 +1,9 @@
 /* os_fault.c - signal handlers and signal stacks, for POSIX systems on x86-64 and AArch64.
+ *
+ * A host may install handlers of its own at any time. Those from before ours get every fault that
+ * is not ours. Those from after ours may pass on to ours what they do not want, or not: ours is
+ * put on top again before code runs that needs it, and hands down what it does not want to them.
+ * When one of them passes that on to ours after all, it is for those from before.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* names of registers in a ucontext_t */
@@ -12,6 +17,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <ucontext.h>
@@ -20,7 +26,11 @@
 enum { STACK_BYTES = 64 * 1024 };
 
 static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
-static struct sigaction previous[COUNT_OF(signals)];
+static struct sigaction previous[COUNT_OF(signals)]; /* from before ours */
+/* Installed after ours the first time, ours is on top of it now; under `later_lock`. */
+static struct sigaction later[COUNT_OF(signals)];
+static _Atomic bool has_later[COUNT_OF(signals)];
+static OsMutex later_lock;
 static OsFaultHandler *_Atomic fault_handler;
 static pthread_key_t stack_key;
 
@@ -43,10 +53,7 @@ static bool is_caught(ucontext_t *context) {
 }
 
 /* The default action happens when the instruction is run again without a handler. */
-static void pass_on(int signal, siginfo_t *info, void *context) {
-  unsigned i = 0;
-  while (i + 1 < COUNT_OF(signals) && signals[i] != signal) i++;
-  const struct sigaction *old = &previous[i];
+static void run_handler(const struct sigaction *old, int signal, siginfo_t *info, void *context) {
   if (old->sa_flags & SA_SIGINFO) {
     old->sa_sigaction(signal, info, context);
   } else if (old->sa_handler == SIG_DFL || old->sa_handler == SIG_IGN) {
@@ -56,6 +63,32 @@ static void pass_on(int signal, siginfo_t *info, void *context) {
   } else {
     old->sa_handler(signal);
   }
+}
+
+/* The signal that this thread has handed down to a later handler: that has come back when the same
+ * context arrives deeper in the stack. A handler that jumps out leaves it here. */
+typedef struct Handed {
+  const void *context;
+  const char *frame;
+} Handed;
+#if defined(__GLIBC__)
+__attribute__((tls_model("initial-exec")))
+#endif
+static _Thread_local Handed handed;
+
+static void pass_on(int signal, siginfo_t *info, void *context) {
+  unsigned i = 0;
+  while (i + 1 < COUNT_OF(signals) && signals[i] != signal) i++;
+  const char *frame = __builtin_frame_address(0);
+  bool has_come_back = handed.context == context && frame < handed.frame;
+  if (!atomic_load(&has_later[i]) || has_come_back) {
+    run_handler(&previous[i], signal, info, context);
+    return;
+  }
+  Handed outer = handed;
+  handed = (Handed){context, frame};
+  run_handler(&later[i], signal, info, context);
+  handed = outer;
 }
 
 static void on_signal(int signal, siginfo_t *info, void *context) {
@@ -71,15 +104,45 @@ static void free_stack(void *stack) {
   munmap(stack, STACK_BYTES);
 }
 
-static _Atomic int install_state;
-
-static void install(void) {
-  pthread_key_create(&stack_key, free_stack);
+static struct sigaction our_action(void) {
   struct sigaction action = {.sa_sigaction = on_signal};
   action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
   sigfillset(&action.sa_mask);
   for (unsigned i = 0; i < COUNT_OF(signals); i++) sigdelset(&action.sa_mask, signals[i]);
+  return action;
+}
+
+static _Atomic int install_state;
+
+static void install(void) {
+  pthread_key_create(&stack_key, free_stack);
+  os_mutex_init(&later_lock);
+  struct sigaction action = our_action();
   for (unsigned i = 0; i < COUNT_OF(signals); i++) sigaction(signals[i], &action, &previous[i]);
+}
+
+static bool is_ours(const struct sigaction *action) {
+  return (action->sa_flags & SA_SIGINFO) != 0 && action->sa_sigaction == on_signal;
+}
+
+/* While it is replaced, faults still come to the handler that is there. */
+static void put_on_top(unsigned i) {
+  struct sigaction now, action = our_action();
+  os_mutex_lock(&later_lock);
+  if (sigaction(signals[i], NULL, &now) == 0 && !is_ours(&now)) {
+    atomic_store(&has_later[i], false);
+    later[i] = now;
+    atomic_store(&has_later[i], true);
+    sigaction(signals[i], &action, NULL);
+  }
+  os_mutex_unlock(&later_lock);
+}
+
+void os_keep_catching_faults(void) {
+  struct sigaction now;
+  for (unsigned i = 0; i < COUNT_OF(signals); i++) {
+    if (sigaction(signals[i], NULL, &now) == 0 && !is_ours(&now)) put_on_top(i);
+  }
 }
 
 bool os_catch_faults(OsFaultHandler *handler) {
@@ -110,6 +173,9 @@ bool os_prepare_thread(void) {
 bool os_catch_faults(OsFaultHandler *handler) {
   (void)handler;
   return false;
+}
+
+void os_keep_catching_faults(void) {
 }
 
 bool os_prepare_thread(void) {

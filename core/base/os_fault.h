@@ -18,6 +18,9 @@ typedef bool OsFaultHandler(OsFault *fault);
 /* Installs the handler once for the process; every fault that it does not want goes to whoever was
  * there before. False when this system has no such thing. */
 bool os_catch_faults(OsFaultHandler *handler);
+/* After os_catch_faults: takes the place again when somebody installed another handler since, who
+ * then gets every fault that is not wanted. */
+void os_keep_catching_faults(void);
 /* Gives the calling thread a stack for its handlers, once; it is freed with the thread. */
 bool os_prepare_thread(void);
 

@@ -33,8 +33,8 @@
 #define VALGRIND_MAKE_MEM_UNDEFINED(at, n)  ((void)(at))
 #endif
 
-#define STACK_BYTES   MIB
-#define MACHINE_BYTES (256 * KIB) /* of STACK_BYTES */
+#define STACK_BYTES   (2 * MIB)
+#define MACHINE_BYTES (MIB + MACHINE_ROOM) /* of STACK_BYTES, or more where more is wanted */
 #define MACHINE_ROOM  (64 * KIB)
 #define C_STACK_ROOM  (128 * KIB) /* of the host's stack, for what a host function may do */
 #define VALUES_MIN    64          /* slots that an entry needs besides its own */
@@ -42,7 +42,7 @@ enum { POOL_ROOM = 64 };
 
 /* Mapping */
 
-static bool map_stack(Stack *stack, size_t size) {
+static bool map_stack(Stack *stack, size_t size, size_t machine_bytes) {
   size_t guard = os_page_size();
   char *map = os_reserve(size);
   if (map == NULL) return false;
@@ -53,7 +53,7 @@ static bool map_stack(Stack *stack, size_t size) {
   stack->map = map;
   stack->size = size;
   stack->values = (Slot *)(void *)(map + guard);
-  stack->values_end = (Slot *)(void *)(map + size - MACHINE_BYTES);
+  stack->values_end = (Slot *)(void *)(map + size - machine_bytes);
   stack->machine_top = map + size;
   stack->valgrind = VALGRIND_STACK_REGISTER(map + guard, map + size - 1);
   return true;
@@ -76,13 +76,15 @@ static void wake(const Stack *stack) {
   store_remove_act(act);
 }
 
-/* Replaces an empty stack by one that holds `bytes` of values. */
+/* Replaces an empty stack by one that holds `bytes` of values or of machine frames. */
 static void enlarge(Stack *stack, uint64_t bytes) {
   size_t guard = os_page_size();
   if (bytes > SIZE_MAX / 4) return;
-  size_t size = (size_t)align_up(bytes + MACHINE_BYTES + guard + 64 * KIB, guard);
+  size_t machine_bytes = (size_t)align_up(bytes + MACHINE_ROOM, guard);
+  machine_bytes = MAX(machine_bytes, MACHINE_BYTES);
+  size_t size = (size_t)align_up(bytes + machine_bytes + guard + 64 * KIB, guard);
   Stack larger = *stack;
-  if (size <= stack->size || !map_stack(&larger, size)) return;
+  if (size <= stack->size || !map_stack(&larger, size, machine_bytes)) return;
   wake(stack);
   unmap_stack(stack);
   *stack = larger;
@@ -140,7 +142,7 @@ static bool give_pooled(Engine *engine, const Stack *stack) {
 Stack *stack_new(Engine *engine, void *user) {
   Stack *stack = alloc_zero(&engine->alloc, sizeof *stack);
   if (stack == NULL) return NULL;
-  if (!take_pooled(engine, stack) && !map_stack(stack, STACK_BYTES)) {
+  if (!take_pooled(engine, stack) && !map_stack(stack, STACK_BYTES, MACHINE_BYTES)) {
     alloc_free(&engine->alloc, stack, sizeof *stack);
     return NULL;
   }
