@@ -180,29 +180,43 @@ static void on_throw(Instance *instance, Slot exception, char *sp) {
 
 /* Running */
 
+/* The lowest address that frames may take: what the entered instance grants, above the headroom. */
+static char *stack_limit_of(const Act *act) {
+  const Stack *stack = act->stack;
+  uint64_t bytes = act->instance->limits.stack_bytes;
+  char *lowest = (char *)stack->values_end + HEADROOM;
+  if (LIKELY(bytes == 0) || bytes >= (uint64_t)(stack->machine_top - lowest)) return lowest;
+  return stack->machine_top - bytes;
+}
+
 /* What its code reads; again after anything that may have run other code. */
 static void set_running(Instance *instance, Act *act) {
   instance->act = act;
-  instance->stack_limit = (char *)act->stack->values_end + HEADROOM;
+  instance->stack_limit = stack_limit_of(act);
   instance->fuel_left = &act->instance->fuel;
+}
+
+/* After a mark, when that may have happened. */
+static void go_on(Instance *instance, Act *act, RunStatus status) {
+  set_running(instance, act);
+  if (UNLIKELY(status != RUN_DONE)) leave(instance, status);
+  act->frames = NULL;
+}
+
+void helper_go_on(Instance *instance, Act *act, Trap trap, RunStatus status) {
+  go_on(instance, act, trap != TRAP_NONE ? run_trap(act, trap) : status);
 }
 
 static void on_poll(Instance *instance, char *sp) {
   Act *act = instance->act;
   mark_call(instance, sp);
-  RunStatus status = run_poll(act, act->value_top);
-  set_running(instance, act);
-  if (UNLIKELY(status != RUN_DONE)) leave(instance, status);
-  act->frames = NULL;
+  go_on(instance, act, run_poll(act, act->value_top));
 }
 
 static void on_fuel(Instance *instance, char *sp) {
   Act *act = instance->act;
   mark_call(instance, sp);
-  RunStatus status = run_out_of_fuel(act, act->value_top);
-  set_running(instance, act);
-  if (UNLIKELY(status != RUN_DONE)) leave(instance, status);
-  act->frames = NULL;
+  go_on(instance, act, run_out_of_fuel(act, act->value_top));
 }
 
 /* The callee's prologue found no room: it has no frame yet. */
@@ -258,10 +272,11 @@ static void on_call(Instance *instance, Func *func, Slot *slots, char *sp) {
     status = run_call_host(act, &other, slots, slots + func->n_slots);
   }
   act->value_top = top;
-  set_running(instance, act);
-  if (UNLIKELY(status == RUN_THROW)) throw_from(instance);
-  if (UNLIKELY(status != RUN_DONE)) leave(instance, status);
-  act->frames = NULL;
+  if (UNLIKELY(status == RUN_THROW)) {
+    set_running(instance, act);
+    throw_from(instance);
+  }
+  go_on(instance, act, status);
 }
 
 static bool has_type(const Func *func, const Type *type) {
@@ -553,6 +568,7 @@ static bool wants_checks(const Instance *instance) {
 
 static bool prepare_instance(Instance *instance) {
   os_call_once(&target_state, detect);
+  if (target.uses_signals) os_keep_catching_faults();
   Module *module = instance->module;
   JitModule *owner = module_of(module);
   if (owner == NULL) return false;

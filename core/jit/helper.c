@@ -13,6 +13,20 @@ static void check(Instance *instance, Trap trap) {
   if (UNLIKELY(trap != TRAP_NONE)) helper_trap(instance, trap);
 }
 
+/* Long bulk operations, in which others may run. */
+
+static BulkRun bulk_begin(Instance *instance) {
+  helper_mark(instance);
+  return (BulkRun){.act = instance->act, .value_top = instance->act->value_top};
+}
+
+#define DO_LONG(instance, operation)                     \
+  do {                                                   \
+    BulkRun bulk = bulk_begin(instance);                 \
+    Trap trap = operation;                               \
+    helper_go_on(instance, bulk.act, trap, bulk.status); \
+  } while (0)
+
 /* Memories */
 
 uint64_t helper_memory_grow(Instance *instance, uint32_t memory, uint64_t pages) {
@@ -26,13 +40,22 @@ void helper_memory_init(Instance *instance, uint32_t memory, uint32_t data, uint
 
 void helper_memory_copy(Instance *instance, uint32_t to_memory, uint32_t from_memory, uint64_t to,
                         uint64_t from, uint64_t n) {
-  check(instance,
-        memory_copy(instance->memories[to_memory], instance->memories[from_memory], to, from, n));
+  Memory *target = instance->memories[to_memory], *source = instance->memories[from_memory];
+  if (UNLIKELY(n > MIB)) {
+    DO_LONG(instance, bulk_memory_copy(&bulk, target, source, to, from, n));
+  } else {
+    check(instance, memory_copy(target, source, to, from, n));
+  }
 }
 
 void helper_memory_fill(Instance *instance, uint32_t memory, uint64_t at, uint32_t byte,
                         uint64_t n) {
-  check(instance, memory_fill(instance->memories[memory], at, (uint8_t)byte, n));
+  Memory *target = instance->memories[memory];
+  if (UNLIKELY(n > MIB)) {
+    DO_LONG(instance, bulk_memory_fill(&bulk, target, at, (uint8_t)byte, n));
+  } else {
+    check(instance, memory_fill(target, at, (uint8_t)byte, n));
+  }
 }
 
 void helper_data_drop(Instance *instance, uint32_t data) {
@@ -48,10 +71,11 @@ static uint32_t wait(Instance *instance, uint32_t memory, uint64_t at, unsigned 
                      uint64_t expected, uint64_t timeout) {
   uint32_t result = 0;
   RunStatus status = RUN_DONE;
+  Act *act = instance->act;
   helper_mark(instance);
-  check(instance, memory_wait(instance->act, instance->memories[memory], at, bytes, expected,
-                              (int64_t)timeout, &result, &status));
-  if (status != RUN_DONE) helper_leave(instance, status);
+  Trap trap = memory_wait(act, instance->memories[memory], at, bytes, expected, (int64_t)timeout,
+                          &result, &status);
+  helper_go_on(instance, act, trap, status);
   return result;
 }
 
@@ -80,13 +104,22 @@ uint64_t helper_table_grow(Instance *instance, uint32_t table, Slot init, uint64
 }
 
 void helper_table_fill(Instance *instance, uint32_t table, uint64_t at, Slot value, uint64_t n) {
-  check(instance, table_fill(instance->tables[table], at, value, n));
+  Table *target = instance->tables[table];
+  if (UNLIKELY(n > BULK_ELEMENTS)) {
+    DO_LONG(instance, bulk_table_fill(&bulk, target, at, &value, n));
+  } else {
+    check(instance, table_fill(target, at, value, n));
+  }
 }
 
 void helper_table_copy(Instance *instance, uint32_t to_table, uint32_t from_table, uint64_t to,
                        uint64_t from, uint64_t n) {
-  check(instance,
-        table_copy(instance->tables[to_table], instance->tables[from_table], to, from, n));
+  Table *target = instance->tables[to_table], *source = instance->tables[from_table];
+  if (UNLIKELY(n > BULK_ELEMENTS)) {
+    DO_LONG(instance, bulk_table_copy(&bulk, target, source, to, from, n));
+  } else {
+    check(instance, table_copy(target, source, to, from, n));
+  }
 }
 
 void helper_table_init(Instance *instance, uint32_t table, uint32_t elem, uint64_t to,
@@ -112,9 +145,10 @@ static const Type *type_of(const Instance *instance, uint32_t type) {
 
 static NO_INLINE Object *alloc_slowly(Instance *instance, const Type *type, uint64_t size) {
   RunStatus status = RUN_DONE;
+  Act *act = instance->act;
   helper_mark(instance);
-  Object *object = gc_alloc_in_run(instance->act, instance, type, size, &status);
-  if (object == NULL) helper_leave(instance, status);
+  Object *object = gc_alloc_in_run(act, instance, type, size, &status);
+  helper_go_on(instance, act, TRAP_NONE, status);
   return object;
 }
 
@@ -165,12 +199,20 @@ Slot helper_array_new_elem(Instance *instance, uint32_t type, uint32_t elem, uin
 void helper_array_fill(Instance *instance, Slot array, uint32_t at, uint32_t n, uint64_t low,
                        uint64_t high) {
   Slot value[2] = {low, high};
-  check(instance, array_fill(array, at, value, n));
+  if (UNLIKELY(n > BULK_ELEMENTS)) {
+    DO_LONG(instance, bulk_array_fill(&bulk, array, at, value, n));
+  } else {
+    check(instance, array_fill(array, at, value, n));
+  }
 }
 
 void helper_array_copy(Instance *instance, Slot to, uint32_t to_at, Slot from, uint32_t from_at,
                        uint32_t n) {
-  check(instance, array_copy(to, to_at, from, from_at, n));
+  if (UNLIKELY(n > BULK_ELEMENTS)) {
+    DO_LONG(instance, bulk_array_copy(&bulk, to, to_at, from, from_at, n));
+  } else {
+    check(instance, array_copy(to, to_at, from, from_at, n));
+  }
 }
 
 void helper_array_init_data(Instance *instance, Slot array, uint32_t at, uint32_t data,

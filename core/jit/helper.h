@@ -50,6 +50,9 @@ Slot helper_exn_alloc(Instance *instance, uint32_t tag);
 /* Of the machine: notes in the activation where the guest's frames are (Act.frames, value_top),
  * before something that may collect, suspend or run code of the host. */
 void helper_mark(Instance *instance);
+/* Of the machine: that is over; act is what the instance named when it was marked. Leaves the
+ * guest's frames unless there was neither a trap nor another status than RUN_DONE. */
+void helper_go_on(Instance *instance, Act *act, Trap trap, RunStatus status);
 /* Of the machine: leave the guest's frames, which helper_mark was told of or not. */
 _Noreturn void helper_trap(Instance *instance, Trap trap);
 _Noreturn void helper_leave(Instance *instance, RunStatus status);

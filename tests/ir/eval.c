@@ -374,6 +374,10 @@ _Noreturn void helper_leave(Instance *instance, RunStatus status) {
 _Noreturn void helper_trap(Instance *instance, Trap trap) {
   helper_leave(instance, run_trap(instance->act, trap));
 }
+void helper_go_on(Instance *instance, Act *act, Trap trap, RunStatus status) {
+  if (trap != TRAP_NONE) status = run_trap(act, trap);
+  if (status != RUN_DONE) helper_leave(instance, status);
+}
 
 typedef uint64_t HelperFn(Instance *instance, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
 static const struct {

@@ -5,6 +5,7 @@
 #define RILLE_TESTS_EVAL_LEAVE_H
 
 #define helper_mark            eval_mark
+#define helper_go_on           eval_go_on
 #define helper_trap            eval_trap
 #define helper_leave           eval_leave
 #define helper_memory_grow     eval_memory_grow
