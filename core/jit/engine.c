@@ -277,6 +277,12 @@ static void on_call(Instance *instance, Func *func, Slot *slots, char *sp) {
     throw_from(instance);
   }
   go_on(instance, act, status);
+  if (UNLIKELY(atomic_load_explicit(instance->poll, memory_order_relaxed) != 0)) {
+    mark_adapter(instance, func, sp);
+    status = run_poll(act, slots + func->n_slots);
+    act->value_top = top;
+    go_on(instance, act, status);
+  }
 }
 
 static bool has_type(const Func *func, const Type *type) {

@@ -104,7 +104,7 @@ static void put_nops(uint8_t *at, uint32_t n, Arena *arena) {
   Asm nops;
   asm_init(&nops, arena, false);
   enc_nops(&nops, n);
-  memcpy(at, nops.code.at, n);
+  if (n != 0) memcpy(at, nops.code.at, n);
 }
 
 /* Copies what lies between jumps and alignments. */
