@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.." || exit 1
 . scripts/packages.sh
 
 # The groups run in two lanes, side by side, once the build is there.
-lane_one="unit spec ir corpus text lua wasi kits module command valgrind"
+lane_one="unit spec ir corpus text lua wasi kits apps module command valgrind"
 lane_two="asan hard clang interpreter aarch64 packages style"
 shared=${RILLE_SHARED:-../shared}
 spec_repository=https://github.com/WebAssembly/spec
@@ -361,6 +361,30 @@ group_kits() {
   lua_tests=
 }
 
+# Applications that embed Lua, each with what it is started by; of nginx a copy of its own is taken,
+# since its packages replace LuaJIT.
+group_apps() {
+  need_packages nvim:neovim haproxy:haproxy lighttpd:lighttpd tshark:tshark pandoc:pandoc curl:curl \
+    /usr/lib/lighttpd/mod_magnet.so:lighttpd-modules-lua || echo "going on without them"
+  export RILLE_BUILD=build/release
+  for app in neovim haproxy lighttpd tshark pandoc nginx; do
+    case $app in
+      neovim) needs=nvim ;;
+      lighttpd) needs=/usr/lib/lighttpd/mod_magnet.so ;;
+      nginx)
+        sh tests/apps/nginx/fetch.sh build/nginx >/dev/null 2>&1 || :
+        needs=$root/build/nginx/usr/sbin/nginx
+        ;;
+      *) needs=$app ;;
+    esac
+    if is_here "$needs" && is_here curl; then
+      suite "app $app" sh "tests/apps/$app/run.sh"
+    else
+      skip "app $app" "$needs or curl is missing"
+    fi
+  done
+}
+
 group_module() {
   for module in build/release/lua/*/wasm.so; do
     version=$(basename "$(dirname "$module")")
@@ -510,7 +534,8 @@ group_style() {
     skip "luacheck" "luacheck is not installed"
   fi
   if is_here shellcheck; then
-    check "shellcheck" shellcheck -x scripts/*.sh scripts/plugins/*.sh tests/*/*.sh .ci/run
+    check "shellcheck" shellcheck -x scripts/*.sh scripts/plugins/*.sh tests/*/*.sh tests/apps/*/run.sh tests/apps/*/fetch.sh \
+      .ci/run
   else
     skip "shellcheck" "shellcheck is not installed"
   fi
