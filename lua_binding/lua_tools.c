@@ -95,12 +95,9 @@ __attribute__((visibility("default"))) int luaopen_wasm_tools(lua_State *L);
 
 /* Needs wasm to be open in this Lua state. */
 int luaopen_wasm_tools(lua_State *L) {
-  static const luaL_Reg functions[] = {{"check", check_options},
-                                       {"error", new_error},
-                                       {"disassemble", disassemble},
-                                       {"bytes", bytes_of},
-                                       {"sha256", wasm_sha256},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"check", check_options},     {"error", new_error},
+                                       {"disassemble", disassemble}, {"bytes", bytes_of},
+                                       {"sha256", wasm_sha256},      {NULL, NULL}};
   luaL_getmetatable(L, TYPE_MODULE);
   if (lua_isnil(L, -1)) return luaL_error(L, "require \"wasm\" comes before \"wasm.tools\"");
   lua_newtable(L);
