@@ -205,9 +205,27 @@ static bool fail_trap(Trap trap, Error *error) {
   return false;
 }
 
+/* Most offsets are one i32.const, and some modules have a hundred thousand segments. */
+static bool is_plain_const(const Module *module, ConstExpr expr, uint64_t *value) {
+  enum { I32_CONST = 0x41, END = 0x0B };
+  const uint8_t *at = module->bytes + expr.at, *end = module->bytes + expr.end;
+  uint64_t number = 0;
+  if (at == end || *at++ != I32_CONST) return false;
+  for (unsigned shift = 0; at != end && shift < 35; shift += 7) {
+    uint8_t byte = *at++;
+    number |= (uint64_t)(byte & 0x7F) << shift;
+    if ((byte & 0x80) != 0) continue;
+    if ((byte & 0x40) != 0) number |= UINT64_MAX << (shift + 7);
+    *value = (uint32_t)number;
+    return at != end && *at == END;
+  }
+  return false;
+}
+
 static bool eval_offset(Instance *instance, ConstExpr expr, bool is_64, uint64_t *offset,
                         Error *error) {
   Slot value;
+  if (!is_64 && is_plain_const(instance->module, expr, offset)) return true;
   if (!constexpr_eval(instance, expr, &value, error)) return false;
   *offset = is_64 ? value : (uint32_t)value;
   return true;
