@@ -15,7 +15,8 @@ function(rille_add_program name)
 endfunction()
 
 # Each of these is a program of its own: the script runner, the corpus, round trips, fuzzers.
-file(GLOB programs CONFIGURE_DEPENDS ${RILLE_TEST_DIR}/spec/*.c ${RILLE_TEST_DIR}/fuzz/*.c)
+file(GLOB programs CONFIGURE_DEPENDS ${RILLE_TEST_DIR}/spec/*.c)
+list(APPEND programs ${RILLE_TEST_DIR}/fuzz/mutate.c)
 foreach(source ${programs})
   get_filename_component(name ${source} NAME_WE)
   rille_add_program(${name} ${source})
@@ -27,8 +28,9 @@ rille_add_program(ir_passes ${RILLE_TEST_DIR}/ir/passes.c)
 set(RILLE_EVAL ${RILLE_TEST_DIR}/ir/eval.c ${RILLE_TEST_DIR}/ir/eval_helper.c)
 rille_add_program(wast_ir ${RILLE_EVAL} ${RILLE_TEST_DIR}/spec/wast.c)
 # Beside the interpreter, on random modules: the evaluator has a name of its own then.
-rille_add_program(ir_differ ${RILLE_EVAL} ${RILLE_TEST_DIR}/ir/differ.c
-  ${RILLE_TEST_DIR}/ir/generate.c)
+file(GLOB RILLE_DIFFER CONFIGURE_DEPENDS ${RILLE_TEST_DIR}/fuzz/*.c)
+list(FILTER RILLE_DIFFER EXCLUDE REGEX "/mutate[.]c$")
+rille_add_program(ir_differ ${RILLE_EVAL} ${RILLE_DIFFER})
 target_compile_definitions(ir_differ PRIVATE RILLE_EVAL_BESIDE)
 
 rille_add_program(bench_wasi ${RILLE_TEST_DIR}/bench/wasi.c)

@@ -2,7 +2,8 @@
  * by the compiler itself, and compares results, traps, memory and globals, bit by bit, and the fuel
  * used.
  *
- *   differ [--compiler] [--size=N] [--simd] [--memory64] [--no-fuel] [--keep=FILE] FIRST_SEED COUNT
+ *   differ [--compiler] [--size=N] [--simd] [--memory64] [--refs] [--no-fuel] [--keep=FILE]
+ * FIRST_SEED COUNT
  *
  * --keep writes the module of the first seed to a file. The settings of eval.c apply. Each seed
  * runs in a process of its own, so that a crash costs one.
@@ -217,6 +218,8 @@ int main(int argc, char **argv) {
       has_fuel = false;
     } else if (strcmp(argv[i], "--simd") == 0) {
       options.has_simd = true;
+    } else if (strcmp(argv[i], "--refs") == 0) {
+      options.has_refs = true;
     } else if (strcmp(argv[i], "--memory64") == 0) {
       options.is_64 = true;
     } else if (strncmp(argv[i], "--keep=", 7) == 0) {

@@ -8,7 +8,8 @@
 typedef struct GenerateOptions {
   uint32_t size; /* about how many instructions a function has */
   bool has_simd;
-  bool is_64; /* the memory has 64-bit addresses */
+  bool is_64;    /* the memory has 64-bit addresses */
+  bool has_refs; /* references, garbage collection, exceptions, tail calls */
 } GenerateOptions;
 
 /* The same module for the same seed and options. It exports functions "f0", "f1", ... with number
