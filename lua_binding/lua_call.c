@@ -156,7 +156,8 @@ static void take_results(lua_State *L, const Closure *closure, const rille_FuncT
 }
 
 /* Some code of the store that was entered has exception handlers. */
-static bool may_catch(const rille_Activation *a) {
+static FORCE_INLINE bool may_catch(const State *state, const rille_Activation *a) {
+  if (LIKELY(!state->has_handlers)) return false;
   rille_Instance *instance = rille_func_instance(a->func);
   return instance && rille_instance_has_handlers(instance);
 }
@@ -226,50 +227,63 @@ static COLD int raise_dropped(lua_State *L) {
   return luaL_error(L, "instance is closed");
 }
 
-/* The activation whose continuation runs now. */
-static rille_Activation *continued(lua_State *L, intptr_t serial) {
-  const Runner *self = lua_touserdata(L, lua_upvalueindex(UP_SELF));
-  rille_Activation *a = self->state ? wasm_find_activation(L, self->state, serial) : NULL;
-  if (!a) raise_dropped(L);
-  return a;
+/* The upvalue UP_SELF of the function whose continuation runs now, and its activation. */
+typedef struct Continued {
+  Runner *self;
+  rille_Activation *activation;
+} Continued;
+
+static FORCE_INLINE Continued continued(lua_State *L, intptr_t context) {
+  Continued it = {lua_touserdata(L, lua_upvalueindex(UP_SELF)), NULL};
+  if (LIKELY(it.self->state != NULL)) {
+    it.activation = wasm_continued_activation(L, it.self->state, context);
+  }
+  if (UNLIKELY(!it.activation)) raise_dropped(L);
+  return it;
 }
 
-/* Of the exported function that runs, or of the instance that wasm.instantiate starts. */
-static Runner *running(lua_State *L) {
-  Runner *self = lua_touserdata(L, lua_upvalueindex(UP_SELF));
-  return self->complete ? self : lua_touserdata(L, WASM_START_INST);
+/* What runs is an exported function, or wasm.instantiate starts an instance. */
+static FORCE_INLINE int go_on(lua_State *L, Continued it, rille_Status host_status) {
+  Runner *self = LIKELY(it.self->complete != NULL) ? it.self : lua_touserdata(L, WASM_START_INST);
+  return self->complete(L, self, it.activation, rille_resume(it.activation, host_status, L));
 }
 
-static int go_on(lua_State *L, rille_Activation *a, rille_Status host_status) {
-  Runner *self = running(L);
-  return self->complete(L, self, a, rille_resume(a, host_status, L));
-}
-
-static int host_returned_go_on(lua_State *L, intptr_t serial) {
-  rille_Activation *a = continued(L, serial);
+static int host_returned_go_on(lua_State *L, intptr_t context) {
+  Continued it = continued(L, context);
+  rille_Activation *a = it.activation;
   const Closure *closure = rille_host_func_data(a->host_func);
   take_results(L, closure, rille_func_type(a->host_func), a, a->host_slots);
-  return go_on(L, a, RILLE_DONE);
+  return go_on(L, it, RILLE_DONE);
 }
 DEFINE_CONTINUATION(host_returned)
 
-static int guarded_returned_go_on(lua_State *L, int status, intptr_t serial) {
-  if (status == LUA_OK || status == LUA_YIELD) return host_returned_go_on(L, serial);
-  rille_Activation *a = continued(L, serial);
-  return go_on(L, a, wasm_offer_error(L, a));
+static int guarded_returned_go_on(lua_State *L, int status, intptr_t context) {
+  if (status == LUA_OK || status == LUA_YIELD) return host_returned_go_on(L, context);
+  Continued it = continued(L, context);
+  return go_on(L, it, wasm_offer_error(L, it.activation));
 }
 DEFINE_GUARDED_CONTINUATION(guarded_returned)
+
+/* The clock stands still while a coroutine may be suspended. */
+static FORCE_INLINE void pause_clock(const State *state, rille_Activation *a) {
+  if (UNLIKELY(state->has_timeouts)) rille_pause_clock(a);
+}
+
+static FORCE_INLINE void continue_clock(const State *state, rille_Activation *a) {
+  if (UNLIKELY(state->has_timeouts)) rille_continue_clock(a);
+}
 
 /* Calls what push_call pushed where some code of the store catches: an error is offered to it. */
 static rille_Status call_guarded(lua_State *L, rille_Activation *a, const Closure *closure,
                                  const rille_FuncType *type, rille_Slot *slots) {
+  const State *state = closure->state;
   int n_params = (int)closure->n_params, n_results = (int)closure->n_results, status;
-  if (L == closure->state->main) {
+  if (L == state->main) {
     status = lua_pcall(L, n_params, n_results, 0);
   } else {
-    rille_pause_clock(a);
-    status = compat_pcallk(L, n_params, n_results, a->user, guarded_returned);
-    rille_continue_clock(a);
+    pause_clock(state, a);
+    status = compat_pcallk(L, n_params, n_results, wasm_context(a), guarded_returned);
+    continue_clock(state, a);
   }
   if (status != LUA_OK) return wasm_offer_error(L, a);
   take_results(L, closure, type, a, slots);
@@ -278,48 +292,82 @@ static rille_Status call_guarded(lua_State *L, rille_Activation *a, const Closur
 
 static rille_Status host_call(rille_Activation *a, void *data, rille_Slot *slots) {
   const Closure *closure = data;
+  State *state = closure->state;
   lua_State *L = a->context;
   const rille_FuncType *type = rille_func_type(a->host_func);
   int n_params = (int)closure->n_params, n_results = (int)closure->n_results;
-  bool is_main = L == closure->state->main;
-  if (LIKELY(is_main)) wasm_name_frame(L, closure->state, a);
+  bool is_main = L == state->main;
+  if (LIKELY(is_main)) wasm_name_frame(L, state, a);
   push_call(L, closure, type, slots);
-  if (UNLIKELY(may_catch(a))) return call_guarded(L, a, closure, type, slots);
+  if (UNLIKELY(may_catch(state, a))) return call_guarded(L, a, closure, type, slots);
   if (LIKELY(is_main)) {
     lua_call(L, n_params, n_results);
   } else {
-    rille_pause_clock(a);
-    compat_callk(L, n_params, n_results, a->user, host_returned);
-    rille_continue_clock(a);
+    pause_clock(state, a);
+    compat_callk(L, n_params, n_results, wasm_context(a), host_returned);
+    continue_clock(state, a);
   }
   take_results(L, closure, type, a, slots);
-  if (LIKELY(is_main)) wasm_left_nothing(L, closure->state, a);
+  if (LIKELY(is_main)) wasm_left_nothing(L, state, a);
   return RILLE_DONE;
 }
 
-/* The same for i32 alone, on the main thread. */
-static rille_Status host_call_i32(rille_Activation *a, void *data, rille_Slot *slots) {
-  const Closure *closure = data;
+/* The same for i32 alone. */
+
+static FORCE_INLINE void take_i32(lua_State *L, const Closure *closure, rille_Slot *slots) {
+  if (UNLIKELY(!wasm_read_i32(L, -1, slots))) bad_result(L, closure, 0, -1, RILLE_I32);
+  lua_pop(L, 1);
+}
+
+static int i32_returned_go_on(lua_State *L, intptr_t context) {
+  Continued it = continued(L, context);
+  const Closure *closure = rille_host_func_data(it.activation->host_func);
+  if (closure->n_results > 0) take_i32(L, closure, it.activation->host_slots);
+  return go_on(L, it, RILLE_DONE);
+}
+DEFINE_CONTINUATION(i32_returned)
+
+/* Both numbers are constants where that pays. */
+static FORCE_INLINE rille_Status call_i32(rille_Activation *a, const Closure *closure,
+                                          rille_Slot *slots, int n_params, int n_results) {
+  State *state = closure->state;
   lua_State *L = a->context;
-  if (UNLIKELY(L != closure->state->main || is_traced(closure) || may_catch(a))) {
-    return host_call(a, data, slots);
+  bool is_main = L == state->main;
+  if (UNLIKELY(is_traced(closure) || may_catch(state, a))) {
+    return host_call(a, (void *)(uintptr_t)closure, slots);
   }
-  int n_params = (int)closure->n_params, n_results = (int)closure->n_results;
   compat_rawgeti(L, lua_upvalueindex(UP_REFS), closure->id);
   for (int i = 0; i < n_params; i++) lua_pushinteger(L, (int32_t)slots[i]);
-  wasm_name_frame(L, closure->state, a);
-  lua_call(L, n_params, n_results);
-  if (n_results > 0) {
-    if (UNLIKELY(!wasm_read_i32(L, -1, slots))) bad_result(L, closure, 0, -1, RILLE_I32);
-    lua_pop(L, 1);
+  if (is_main) {
+    wasm_name_frame(L, state, a);
+    lua_call(L, n_params, n_results);
+  } else {
+    pause_clock(state, a);
+    compat_callk(L, n_params, n_results, wasm_context(a), i32_returned);
+    continue_clock(state, a);
   }
-  wasm_left_nothing(L, closure->state, a);
+  if (n_results > 0) take_i32(L, closure, slots);
+  if (is_main) wasm_left_nothing(L, state, a);
   return RILLE_DONE;
 }
 
-static int limit_moved_go_on(lua_State *L, intptr_t serial) {
-  rille_Activation *a = continued(L, serial);
-  return go_on(L, a, take_limit(L, lua_gettop(L) - 2, a));
+static rille_Status host_call_i32(rille_Activation *a, void *data, rille_Slot *slots) {
+  const Closure *closure = data;
+  return call_i32(a, closure, slots, (int)closure->n_params, (int)closure->n_results);
+}
+
+#define HOST_CALL_I32(name, n_params, n_results)                                 \
+  static rille_Status name(rille_Activation *a, void *data, rille_Slot *slots) { \
+    return call_i32(a, (const Closure *)data, slots, n_params, n_results);       \
+  }
+HOST_CALL_I32(host_call_1_to_0, 1, 0)
+HOST_CALL_I32(host_call_2_to_0, 2, 0)
+HOST_CALL_I32(host_call_1_to_1, 1, 1)
+HOST_CALL_I32(host_call_2_to_1, 2, 1)
+
+static int limit_moved_go_on(lua_State *L, intptr_t context) {
+  Continued it = continued(L, context);
+  return go_on(L, it, take_limit(L, lua_gettop(L) - 2, it.activation));
 }
 DEFINE_CONTINUATION(limit_moved)
 
@@ -329,20 +377,20 @@ rille_Status wasm_on_limit(rille_Activation *a, rille_Instance *instance, const 
   if (!inst || !can_yield(L, inst->runner.state)) return RILLE_LIMITED;
   int n = push_limit_yield(L, instance, limit);
   rille_pause_clock(a);
-  compat_callk(L, n, 3, a->user, limit_moved);
+  compat_callk(L, n, 3, wasm_context(a), limit_moved);
   rille_continue_clock(a);
   rille_Status status = take_limit(L, lua_gettop(L) - 2, a);
   lua_pop(L, 3);
   return status;
 }
 
-static int hooks_ran_go_on(lua_State *L, intptr_t serial) {
-  return go_on(L, continued(L, serial), RILLE_DONE);
+static int hooks_ran_go_on(lua_State *L, intptr_t context) {
+  return go_on(L, continued(L, context), RILLE_DONE);
 }
 DEFINE_CONTINUATION(hooks_ran)
 
 static void run_tick(lua_State *L, rille_Activation *a) {
-  compat_callk(L, 1, 0, a->user, hooks_ran);
+  compat_callk(L, 1, 0, wasm_context(a), hooks_ran);
 }
 
 int wasm_run(lua_State *L, Runner *self, int self_at, rille_Activation *a) {
@@ -383,7 +431,7 @@ static _Noreturn void leave_step(const Closure *closure, State *state, int n_val
 static rille_Status host_call(rille_Activation *a, void *data, rille_Slot *slots) {
   const Closure *closure = data;
   lua_State *L = a->context;
-  bool is_guarded = may_catch(a);
+  bool is_guarded = may_catch(closure->state, a);
   lua_pushlightuserdata(L, (void *)a->user);
   if (is_guarded) (void)compat_rawgetp(L, LUA_REGISTRYINDEX, &key_guard);
   push_call(L, closure, rille_func_type(a->host_func), slots);
@@ -606,11 +654,18 @@ static bool is_i32_alone(const rille_FuncType *type) {
 }
 
 static rille_HostFn *host_fn_for(const rille_FuncType *type) {
-  return is_i32_alone(type) ? host_call_i32 : host_call;
+  static rille_HostFn *const some[2][2] = {{host_call_1_to_0, host_call_2_to_0},
+                                           {host_call_1_to_1, host_call_2_to_1}};
+  const rille_ValueType *types;
+  if (!is_i32_alone(type)) return host_call;
+  size_t n_params = rille_func_params(type, &types), n_results = rille_func_results(type, &types);
+  bool is_one = n_params == 1 || n_params == 2;
+  return is_one ? some[n_results][n_params - 1] : host_call_i32;
 }
 
 static bool is_ours(rille_HostFn *fn) {
-  return fn == host_call || fn == host_call_i32;
+  return fn == host_call || fn == host_call_i32 || fn == host_call_1_to_0 ||
+         fn == host_call_2_to_0 || fn == host_call_1_to_1 || fn == host_call_2_to_1;
 }
 
 static bool is_simple_number(const Entry *entry, rille_ValueType type) {

@@ -225,6 +225,8 @@ int wasm_instantiate(lua_State *L) {
   }
   inst->instance = instance;
   inst->is_plain = true;
+  state->has_handlers |= rille_instance_has_handlers(instance);
+  state->has_timeouts |= limits.timeout_ns != 0;
   inst->store = rille_instance_store(instance);
   rille_set_instance_user(instance, inst);
   fill_exports(L, inst, INST);

@@ -88,11 +88,11 @@ static int stack_gc(lua_State *L) {
   return 0;
 }
 
-static rille_Stack *new_stack(lua_State *L, State *state) {
-  rille_Stack *stack = rille_new_stack(state->engine, NULL);
+static rille_Stack *new_stack(lua_State *L, State *state, StackBox *box) {
+  rille_Stack *stack = rille_new_stack(state->engine, box);
   if (!stack) { /* collected coroutines may give some back */
     lua_gc(L, LUA_GCCOLLECT, 0);
-    stack = rille_new_stack(state->engine, NULL);
+    stack = rille_new_stack(state->engine, box);
   }
   if (!stack) luaL_error(L, "not enough memory for a guest stack");
   rille_keep_together(stack);
@@ -103,7 +103,7 @@ static rille_Stack *new_stack(lua_State *L, State *state) {
 static StackBox *new_box(lua_State *L, State *state) {
   if (state->is_closing) luaL_error(L, "the Lua state is being closed");
   StackBox *box = wasm_new_object(L, TYPE_STACK, sizeof *box);
-  box->stack = new_stack(L, state);
+  box->stack = new_stack(L, state, box);
   box->state = state;
   wasm_state_hold(state);
   box->next = state->stacks;
@@ -119,7 +119,7 @@ static COLD rille_Stack *find_stack(lua_State *L, State *state, bool make) {
   if (lua_pushthread(L)) {
     state->main = L;
     lua_pop(L, 1);
-    if (!state->main_stack) state->main_stack = new_stack(L, state);
+    if (!state->main_stack) state->main_stack = new_stack(L, state, NULL);
     return state->main_stack;
   }
   lua_pushvalue(L, -1);
@@ -249,6 +249,33 @@ rille_Activation *wasm_find_activation(lua_State *L, State *state, intptr_t seri
   if (a) drop_above(stack, a);
   return a;
 }
+
+#if HAS_CALLK
+#if LUA_VERSION_NUM >= 503
+/* The context is the box of the coroutine's stack: that lives as long as the coroutine, in the
+ * table of threads. */
+intptr_t wasm_context(const rille_Activation *a) {
+  return (intptr_t)rille_stack_user(a->stack);
+}
+
+rille_Activation *wasm_continued_activation(lua_State *L, State *state, intptr_t context) {
+  (void)state;
+  const StackBox *box = (const StackBox *)context;
+  if (!box->stack) return NULL;
+  rille_Activation *a = with_serial(box->stack, (intptr_t)lua_touserdata(L, 1));
+  if (a && UNLIKELY(rille_stack_top(box->stack) != a)) drop_above(box->stack, a);
+  return a;
+}
+#else
+intptr_t wasm_context(const rille_Activation *a) {
+  return a->user;
+}
+
+rille_Activation *wasm_continued_activation(lua_State *L, State *state, intptr_t context) {
+  return wasm_find_activation(L, state, context);
+}
+#endif
+#endif
 
 /* ---- Closing an instance ----------------------------------------------------------------------*/
 

@@ -33,6 +33,8 @@ typedef struct State {
   lua_State *main; /* the main thread, once it was seen; never collected */
   rille_Stack *main_stack;
   lua_State *idle; /* the main thread, while nothing is on its guest stack that may be nested in */
+  bool has_handlers; /* some code that was ever instantiated catches exceptions */
+  bool has_timeouts; /* some instance ever had one */
   bool raises_strings;
   bool boxes_integers; /* reserved for results on Luas without integers: load option i64 */
   uint32_t next_id, n_free_ids, free_ids_room;
@@ -357,6 +359,12 @@ void wasm_mark_frame(lua_State *L, const State *state, const rille_Activation *a
 void wasm_insert_mark(lua_State *L, const rille_Activation *activation);
 /* The activation with that serial, after dropping the dead ones above it; NULL: it was dropped. */
 rille_Activation *wasm_find_activation(lua_State *L, State *state, intptr_t serial);
+#if HAS_CALLK
+/* For a continuation of the running frame, if that is of a coroutine: what finds the activation
+ * again, as above. */
+intptr_t wasm_context(const rille_Activation *activation);
+rille_Activation *wasm_continued_activation(lua_State *L, State *state, intptr_t context);
+#endif
 rille_Stack *wasm_current_stack(lua_State *L, State *state); /* NULL: none yet */
 /* Ends suspended calls of the instance. False when one runs. */
 bool wasm_drop_calls(lua_State *L, State *state, const Inst *inst);

@@ -259,30 +259,39 @@ static RunStatus enter_other(Act *act, void *data, Slot *slots) {
   return act->status = status;
 }
 
-static void on_call(Instance *instance, Func *func, Slot *slots, char *sp) {
+/* After a host function: what it returned, and what is due since. The frame is marked. */
+static void back_from_host(Instance *instance, Act *act, RunStatus status) {
+  set_running(instance, act);
+  if (UNLIKELY(status == RUN_THROW)) throw_from(instance);
+  if (UNLIKELY(status != RUN_DONE)) leave(instance, status);
+  if (LIKELY(atomic_load_explicit(instance->poll, memory_order_relaxed) == 0)) return;
+  go_on(instance, act, run_poll(act, act->value_top));
+}
+
+/* Called by adapters; pc and sp are the place of the guest's frame. */
+static void on_call(Instance *instance, Func *func, Slot *slots, const uint8_t *pc, char *sp) {
   Act *act = instance->act;
   Slot *top = act->value_top;
-  mark_adapter(instance, func, sp);
+  mark(instance, pc, sp);
   RunStatus status;
-  if (func->host != NULL) {
+  if (LIKELY(func->host != NULL)) {
     status = run_call_host(act, func, slots, slots + func->n_slots);
   } else {
     Func other = {
         .host = enter_other, .host_data = func, .type = func->type, .n_slots = func->n_slots};
     status = run_call_host(act, &other, slots, slots + func->n_slots);
   }
+  back_from_host(instance, act, status);
   act->value_top = top;
-  if (UNLIKELY(status == RUN_THROW)) {
-    set_running(instance, act);
-    throw_from(instance);
-  }
-  go_on(instance, act, status);
-  if (UNLIKELY(atomic_load_explicit(instance->poll, memory_order_relaxed) != 0)) {
-    mark_adapter(instance, func, sp);
-    status = run_poll(act, slots + func->n_slots);
-    act->value_top = top;
-    go_on(instance, act, status);
-  }
+  act->frames = NULL;
+}
+
+/* From a host function that adapters call themselves. */
+static void on_back(Instance *instance, Act *act, RunStatus status) {
+  Slot *slots = act->host_slots;
+  stack_leave_host(act);
+  back_from_host(instance, act, status);
+  act->host_slots = slots;
 }
 
 static bool has_type(const Func *func, const Type *type) {
@@ -328,6 +337,7 @@ static StubCalls stub_calls = {.poll = on_poll,
                                .fault = on_fault,
                                .compile = on_compile,
                                .call = on_call,
+                               .back = on_back,
                                .direct = {.resumed = put_result}};
 
 static bool is_compiled(const CodeSpace *space, uint32_t func) {

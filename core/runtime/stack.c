@@ -625,6 +625,11 @@ void stack_detach(Stack *stack) {
 
 /* Host calls */
 
+void stack_leave_host(Act *act) {
+  act->state = ACT_RUNNING;
+  if (act->stack->top != act) drop_above(act);
+}
+
 RunStatus stack_call_host(Act *act, HostFn *fn, void *data, Slot *slots, Slot *value_top) {
   act->host_func = NULL;
   act->host_slots = slots;

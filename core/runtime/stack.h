@@ -33,6 +33,9 @@ RunStatus stack_resume(Act *act, RunStatus host_status, void *context, char *her
 void stack_finish(Act *act);
 void stack_detach(Stack *stack);
 
+/* The host function that the activation was in has returned. */
+void stack_leave_host(Act *act);
+
 /* Where the calling thread keeps its token, of the value of Act.thread. */
 const uint64_t *stack_thread_token(void);
 

@@ -315,15 +315,27 @@ static uint32_t slots_of(const CompType *type) {
   return MAX(n_params, n_results);
 }
 
-enum { FRAME_R11 = 0, FRAME_STACK = ADAPTER_FRAME + 8 };
+enum { FRAME_R11 = 0, FRAME_ACT = 8, FRAME_STACK = ADAPTER_FRAME + 8 };
 
-/* Through slots and C. */
-static void call_by_slots(Asm *out, const CompType *type, const StubCalls *calls) {
-  int32_t bytes = 8 * (int32_t)slots_of(type);
+/* The sanitizer wants to be told of every switch: it is left to C. */
+#if defined(RILLE_ASAN) || defined(RILLE_NO_SWITCH)
+enum { SWITCHES_ITSELF = false };
+#else
+enum { SWITCHES_ITSELF = true };
+#endif
+
+/* Host functions: what run_call_host and on_call do for others, with the switch of stacks in
+ * between. What compiled code keeps in registers is in its frame, so that a frame to be resumed
+ * from needs room for the registers but no values. */
+
+#define ACT(field) mem_at(R10, offsetof(Act, field))
+
+/* r12: the slots, which hold the arguments; r13: their end; r10: the activation. */
+static void pass_slots(Asm *out, const CompType *type, const StubCalls *calls) {
   enc_rm(out, ENC_MOV, 8, R10, instance_field(offsetof(Instance, act)));
-  enc_rm(out, ENC_MOV, 8, R12, mem_at(R10, offsetof(Act, value_top)));
-  enc_rm(out, ENC_LEA, 8, R13, mem_at(R12, bytes + 64));
-  enc_alu_rm(out, ALU_CMP, 8, R13, mem_at(R10, offsetof(Act, value_end)));
+  enc_rm(out, ENC_MOV, 8, R12, ACT(value_top));
+  enc_rm(out, ENC_LEA, 8, R13, mem_at(R12, 8 * (int32_t)slots_of(type) + 64));
+  enc_alu_rm(out, ALU_CMP, 8, R13, ACT(value_end));
   uint32_t fits = jump_ahead(out, CC_BE);
   enc_rr(out, ENC_MOV, 8, RDI, R15);
   enc_rr(out, ENC_MOV, 8, RSI, RAX);
@@ -331,10 +343,96 @@ static void call_by_slots(Asm *out, const CompType *type, const StubCalls *calls
   call_c(out, (uintptr_t)calls->no_room);
   land_here(out, fits);
   store_params(out, type, R12, FRAME_STACK);
+}
+
+/* For backtraces: the place of the guest's frame. */
+static void note_place(Asm *out, const CompType *type) {
+  int32_t place = (int32_t)offsetof(Act, place);
+  enc_rm(out, ENC_MOV, 8, R8, mem_at(RSP, ADAPTER_FRAME));
+  enc_rm(out, ENC_LEA, 8, R9, mem_at(RSP, FRAME_STACK + (int32_t)abi_param_bytes(type)));
+  enc_rm(out, ENC_MOV_STORE, 8, R15, mem_at(R10, place));
+  enc_rm(out, ENC_MOV_STORE, 8, R8, mem_at(R10, place + 8));
+  enc_rm(out, ENC_MOV_STORE, 8, R9, mem_at(R10, place + 16));
+  enc_rm(out, ENC_LEA, 8, R8, mem_at(R10, place));
+  enc_rm(out, ENC_MOV_STORE, 8, R8, ACT(frames));
+}
+
+static void note_call(Asm *out) {
+  enc_rm(out, ENC_MOV_STORE, 8, RAX, ACT(host_func));
+  enc_rm(out, ENC_MOV_STORE, 8, R12, ACT(host_slots));
+  enc_alu_ri(out, ALU_SUB, 8, R13, 64);
+  enc_rm(out, ENC_MOV_STORE, 8, R13, ACT(value_top));
+  enc_mov_mi(out, 1, ACT(state), ACT_IN_HOST);
+  enc_rm(out, ENC_MOV_STORE, 8, R10, mem_at(RSP, FRAME_ACT));
+}
+
+/* Ends behind the call, wherever that returns from. */
+static void switch_and_call(Asm *out) {
+  enum { REGISTERS = 48 };
+  static const uint8_t lea_r8[] = {0x4C, 0x8D, 0x05}; /* lea r8, [rip + ...] */
+  enc_rr(out, ENC_MOV, 8, RDI, R10);
+  enc_rm(out, ENC_MOV, 8, RSI, mem_at(RAX, offsetof(Func, host_data)));
+  enc_rr(out, ENC_MOV, 8, RDX, R12);
+  for (unsigned i = 0; i < COUNT_OF(lea_r8); i++) asm_byte(out, lea_r8[i]);
+  asm_u32(out, 0);
+  uint32_t from = asm_at(out);
+  enc_push(out, R8);
+  enc_rm(out, ENC_LEA, 8, R9, mem_at(RSP, -REGISTERS));
+  enc_rm(out, ENC_MOV, 8, RSP, ACT(host_sp));
+  enc_rm(out, ENC_MOV_STORE, 8, R9, ACT(guest_sp));
+  enc_push(out, R10);
+  enc_call_m(out, mem_at(RAX, offsetof(Func, host)));
+  enc_pop(out, R10);
+  enc_rm(out, ENC_MOV, 8, RSP, ACT(guest_sp));
+  enc_alu_ri(out, ALU_ADD, 8, RSP, REGISTERS + 8);
+  store_u32(out->code.at + from - 4, asm_at(out) - from);
+}
+
+static void back_from_host(Asm *out, const StubCalls *calls) {
+  enc_rm(out, ENC_MOV, 8, R10, mem_at(RSP, FRAME_ACT));
+  enc_rm(out, ENC_MOV, 8, R15, mem_at(RSP, ADAPTER_INSTANCE));
+  enc_rm(out, ENC_MOV, 8, R8, ACT(stack));
+  enc_alu_rm(out, ALU_CMP, 8, R10, instance_field(offsetof(Instance, act)));
+  uint32_t used = jump_ahead(out, CC_NE);
+  enc_alu_rm(out, ALU_CMP, 8, R10, mem_at(R8, offsetof(Stack, top)));
+  uint32_t left = jump_ahead(out, CC_NE);
+  enc_rm(out, ENC_MOV, 8, R8, instance_field(offsetof(Instance, poll)));
+  enc_rr(out, ENC_MOV, 4, R9, RAX);
+  enc_alu_rm(out, ALU_OR, 4, R9, mem_at(R8, 0));
+  uint32_t is_done = jump_ahead(out, CC_E);
+  land_here(out, used);
+  land_here(out, left);
+  enc_rr(out, ENC_MOV, 8, RDI, R15);
+  enc_rr(out, ENC_MOV, 8, RSI, R10);
+  enc_rr(out, ENC_MOV, 4, RDX, RAX);
+  call_c(out, (uintptr_t)calls->back);
+  enc_rm(out, ENC_MOV, 8, R10, mem_at(RSP, FRAME_ACT));
+  land_here(out, is_done);
+  enc_rm(out, ENC_MOV, 8, R12, ACT(host_slots));
+  enc_rm(out, ENC_MOV_STORE, 8, R12, ACT(value_top));
+  enc_mov_mi(out, 8, ACT(frames), 0);
+  enc_mov_mi(out, 1, ACT(state), ACT_RUNNING);
+}
+
+static void call_host(Asm *out, const CompType *type, const StubCalls *calls) {
+  pass_slots(out, type, calls);
+  enc_rm(out, ENC_MOV, 8, R10, instance_field(offsetof(Instance, act)));
+  note_place(out, type);
+  note_call(out);
+  switch_and_call(out);
+  back_from_host(out, calls);
+  enc_rm(out, ENC_MOV, 8, R11, mem_at(RSP, FRAME_R11));
+  load_results(out, type, R12, R11);
+}
+
+/* Through slots and C. */
+static void call_by_slots(Asm *out, const CompType *type, const StubCalls *calls) {
+  pass_slots(out, type, calls);
   enc_rr(out, ENC_MOV, 8, RDI, R15);
   enc_rr(out, ENC_MOV, 8, RSI, RAX);
   enc_rr(out, ENC_MOV, 8, RDX, R12);
-  enc_rr(out, ENC_MOV, 8, RCX, RSP);
+  enc_rm(out, ENC_MOV, 8, RCX, mem_at(RSP, ADAPTER_FRAME));
+  enc_rm(out, ENC_LEA, 8, R8, mem_at(RSP, FRAME_STACK + (int32_t)abi_param_bytes(type)));
   call_c(out, (uintptr_t)calls->call);
   enc_rm(out, ENC_MOV, 8, R11, mem_at(RSP, FRAME_R11));
   load_results(out, type, R12, R11);
@@ -372,6 +470,18 @@ static void leave_adapter(Asm *out, const CompType *type) {
   enc_ret(out, abi_param_bytes(type));
 }
 
+/* A long jump forward, and its target. */
+static uint32_t jump_far(Asm *out, unsigned cc) {
+  asm_byte(out, 0x0F);
+  asm_byte(out, 0x80 | cc);
+  asm_u32(out, 0);
+  return asm_at(out);
+}
+
+static void land_far(Asm *out, uint32_t jump) {
+  store_u32(out->code.at + jump - 4, asm_at(out) - jump);
+}
+
 void stubs_adapter(Buf *buf, const CompType *type, const StubCalls *calls, bool has_avx,
                    const EngineOps *ops, uint32_t *return_at) {
   Asm out;
@@ -381,18 +491,20 @@ void stubs_adapter(Buf *buf, const CompType *type, const StubCalls *calls, bool 
   enc_rm(&out, ENC_MOV_STORE, 8, R11, mem_at(RSP, FRAME_R11));
   enc_rm(&out, ENC_MOV, 8, R10, mem_at(RAX, offsetof(Func, instance)));
   enc_rr(&out, ENC_TEST, 8, R10, R10);
-  uint32_t of_host = jump_ahead(&out, CC_E);
+  uint32_t of_guest = jump_far(&out, CC_NE);
+  if (SWITCHES_ITSELF) {
+    call_host(&out, type, calls);
+  } else {
+    call_by_slots(&out, type, calls);
+  }
+  leave_adapter(&out, type);
+  land_far(&out, of_guest);
   enc_mov_ri(&out, R12, (uintptr_t)ops);
   enc_alu_rm(&out, ALU_CMP, 8, R12, mem_at(R10, offsetof(Instance, ops)));
-  uint32_t of_other = jump_ahead(&out, CC_NE);
-  uint32_t across = asm_at(&out);
-  asm_byte(&out, 0xE9); /* long: it lies behind the other way */
-  asm_u32(&out, 0);
-  land_here(&out, of_host);
-  land_here(&out, of_other);
+  uint32_t is_ours = jump_far(&out, CC_E);
   call_by_slots(&out, type, calls);
   leave_adapter(&out, type);
-  store_u32(out.code.at + across + 1, asm_at(&out) - (across + 5));
+  land_far(&out, is_ours);
   call_across(&out, type, return_at);
   leave_adapter(&out, type);
   align(&out);

@@ -20,7 +20,9 @@ typedef struct StubCalls {
   void (*fault)(const uint8_t *pc, Instance *instance, char *sp);
   /* These do. */
   void *(*compile)(Instance *instance, uint32_t func, char *sp);
-  void (*call)(Instance *instance, Func *func, Slot *slots, char *sp);
+  void (*call)(Instance *instance, Func *func, Slot *slots, const uint8_t *pc, char *sp);
+  /* A host function has returned, and there is more to do than to go on. */
+  void (*back)(Instance *instance, Act *act, RunStatus status);
   DirectCalls direct;
 } StubCalls;
 
