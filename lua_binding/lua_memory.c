@@ -14,28 +14,35 @@ static FORCE_INLINE Item *check(lua_State *L, const char *function) {
 
 /* ---- Addresses --------------------------------------------------------------------------------*/
 
-uint8_t *wasm_memory_range(lua_State *L, const Item *memory, uint64_t at, uint64_t n) {
+static FORCE_INLINE uint8_t *range_of(lua_State *L, const Item *memory, uint64_t at, uint64_t n) {
   uint64_t size;
   uint8_t *bytes = rille_memory_bytes(memory->memory, &size);
   if (UNLIKELY(n > size || at > size - n)) wasm_raise_out_of_bounds(L, out_of_bounds);
   return bytes + at;
 }
 
-/* A small integer, as nearly all addresses and counts are. */
-static FORCE_INLINE bool is_small_integer(lua_State *L, int arg, uint64_t *x) {
-#if HAS_INTEGERS
-  if (LIKELY(lua_isinteger(L, arg))) {
-    *x = (uint64_t)lua_tointegerx(L, arg, NULL);
-    return (int64_t)*x >= 0;
-  }
-#endif
-  (void)L, (void)arg, (void)x;
-  return false;
+uint8_t *wasm_memory_range(lua_State *L, const Item *memory, uint64_t at, uint64_t n) {
+  return range_of(L, memory, at, n);
 }
 
-uint64_t wasm_check_address(lua_State *L, int arg, const Item *memory, const char *function) {
+/* An integer from 0 up, as nearly all addresses and counts are. */
+static FORCE_INLINE bool is_small_integer(lua_State *L, int arg, uint64_t *x) {
+#if HAS_INTEGERS
+  if (UNLIKELY(!lua_isinteger(L, arg))) return false;
+  *x = (uint64_t)lua_tointegerx(L, arg, NULL);
+  return (int64_t)*x >= 0;
+#else
+  if (UNLIKELY(lua_type(L, arg) != LUA_TNUMBER)) return false;
+  lua_Number given = lua_tonumber(L, arg);
+  if (UNLIKELY(!(given >= 0 && given < 9007199254740992.0))) return false;
+  *x = (uint64_t)(int64_t)given;
+  return (lua_Number)(int64_t)*x == given;
+#endif
+}
+
+static COLD uint64_t check_address_slowly(lua_State *L, int arg, const Item *memory,
+                                          const char *function) {
   rille_Slot at = 0;
-  if (is_small_integer(L, arg, &at)) return at;
   if (UNLIKELY(lua_type(L, arg) == LUA_TSTRING || !wasm_read_i64(L, arg, &at))) {
     lua_settop(L, arg);
     wasm_error_misuse(
@@ -48,6 +55,17 @@ uint64_t wasm_check_address(lua_State *L, int arg, const Item *memory, const cha
     if (!type.is_64 && (int64_t)at >= INT32_MIN) at = (uint32_t)at;
   }
   return at;
+}
+
+static FORCE_INLINE uint64_t check_address(lua_State *L, int arg, const Item *memory,
+                                           const char *function) {
+  uint64_t at = 0;
+  if (LIKELY(is_small_integer(L, arg, &at))) return at;
+  return check_address_slowly(L, arg, memory, function);
+}
+
+uint64_t wasm_check_address(lua_State *L, int arg, const Item *memory, const char *function) {
+  return check_address(L, arg, memory, function);
 }
 
 uint64_t wasm_check_count(lua_State *L, int arg, const char *function) {
@@ -72,20 +90,46 @@ size_t wasm_access_size(Access access) {
   return access_sizes[access];
 }
 
-Access wasm_check_access(lua_State *L, int arg, const char *function) {
+/* Names of three characters, as most are, by the first two, which no two of them share. */
+enum { N_PLACES = 16, LONG_NAME = 4 };
+#define PLACE(first, second) ((((unsigned)(first) << 2) + (unsigned)(second)) >> 1 & (N_PLACES - 1))
+typedef struct Named {
+  char name[LONG_NAME];
+  uint8_t access;
+} Named;
+static const Named named[N_PLACES] = {
+    [PLACE('i', '1')] = {"i16", I16}, [PLACE('u', '1')] = {"u16", U16},
+    [PLACE('i', '3')] = {"i32", I32}, [PLACE('u', '3')] = {"u32", U32},
+    [PLACE('i', '6')] = {"i64", I64}, [PLACE('f', '3')] = {"f32", F32},
+    [PLACE('f', '6')] = {"f64", F64},
+};
+
+/* A number is a text, too, to lua_tolstring, but not one of the names. */
+static Access find_access(lua_State *L, int arg, const char *function, const char *name) {
+  for (int i = 0; name && i < N_ACCESSES; i++) {
+    if (strcmp(name, access_names[i]) == 0) return (Access)i;
+  }
   if (lua_type(L, arg) != LUA_TSTRING) {
     wasm_error_misuse(L, arg - 1, function, "type as a string expected, got %s",
                       luaL_typename(L, arg));
   }
-  const char *name = lua_tostring(L, arg);
-  for (int i = 0; i < N_ACCESSES; i++) {
-    const char *known = access_names[i]; /* no two of them begin with the same two characters */
-    if (name[0] != known[0] || name[1] != known[1]) continue;
-    if (LIKELY(strcmp(name + 2, known + 2) == 0)) return (Access)i;
-  }
   wasm_error_misuse(L, arg - 1, function, "unknown type '%s' (did you mean '%s'?)", name,
                     wasm_nearest(name, access_names));
   return I8;
+}
+
+static FORCE_INLINE Access check_access(lua_State *L, int arg, const char *function) {
+  size_t size;
+  const char *name = lua_tolstring(L, arg, &size);
+  if (LIKELY(name != NULL) && LIKELY(size + 1 == LONG_NAME)) {
+    const Named *entry = &named[PLACE(name[0], name[1])];
+    if (LIKELY(memcmp(entry->name, name, LONG_NAME) == 0)) return (Access)entry->access;
+  }
+  return find_access(L, arg, function, name);
+}
+
+Access wasm_check_access(lua_State *L, int arg, const char *function) {
+  return check_access(L, arg, function);
 }
 
 void wasm_push_access(lua_State *L, Access access, const uint8_t *from) {
@@ -140,18 +184,30 @@ void wasm_store_access(lua_State *L, Access access, int arg, uint8_t *to, const 
 
 static int memory_load(lua_State *L) {
   const Item *memory = check(L, "load");
-  Access access = wasm_check_access(L, 2, "load");
-  uint64_t at = wasm_check_address(L, 3, memory, "load");
-  wasm_push_access(L, access, wasm_memory_range(L, memory, at, access_sizes[access]));
+  Access access = check_access(L, 2, "load");
+  uint64_t at = check_address(L, 3, memory, "load");
+  const uint8_t *from = range_of(L, memory, at, access_sizes[access]);
+  if (LIKELY(access == I32)) {
+    int32_t x;
+    memcpy(&x, from, sizeof x);
+    lua_pushinteger(L, x);
+  } else {
+    wasm_push_access(L, access, from);
+  }
   return 1;
 }
 
 static int memory_store(lua_State *L) {
   const Item *memory = check(L, "store");
-  Access access = wasm_check_access(L, 2, "store");
-  uint64_t at = wasm_check_address(L, 3, memory, "store");
-  uint8_t *to = wasm_memory_range(L, memory, at, access_sizes[access]);
-  wasm_store_access(L, access, 4, to, "store");
+  Access access = check_access(L, 2, "store");
+  uint64_t at = check_address(L, 3, memory, "store");
+  uint8_t *to = range_of(L, memory, at, access_sizes[access]);
+  rille_Slot slot;
+  if (LIKELY(access == I32) && LIKELY(wasm_read_i32(L, 4, &slot))) {
+    memcpy(to, &slot, sizeof(uint32_t));
+  } else {
+    wasm_store_access(L, access, 4, to, "store");
+  }
   return 0;
 }
 
@@ -159,9 +215,9 @@ static int memory_store(lua_State *L) {
 
 static int memory_read(lua_State *L) {
   const Item *memory = check(L, "read");
-  uint64_t at = wasm_check_address(L, 2, memory, "read");
+  uint64_t at = check_address(L, 2, memory, "read");
   uint64_t n = wasm_check_count(L, 3, "read");
-  const uint8_t *from = wasm_memory_range(L, memory, at, n);
+  const uint8_t *from = range_of(L, memory, at, n);
   lua_pushlstring(L, (const char *)from, (size_t)n);
   return 1;
 }
