@@ -890,7 +890,7 @@ lua_CFunction wasm_entry_for(Entry *entry) {
 
 bool wasm_is_entry(lua_CFunction function) {
   if (function == wasm_entry || function == entry_i32 || function == entry_numbers ||
-      function == direct_to_int || function == direct_to_float) {
+      function == direct_to_int || function == direct_to_float || function == wasm_ffi_call) {
     return true;
   }
   for (int i = 0; i < 2 * (MOST_DIRECT_PARAMS + 1); i++) {

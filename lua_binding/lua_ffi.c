@@ -455,7 +455,7 @@ static int call_slowly(lua_State *L, int n_given) {
   return lua_gettop(L);
 }
 
-static int run_call(lua_State *L) {
+int wasm_ffi_call(lua_State *L) {
   const Call *call = lua_touserdata(L, lua_upvalueindex(CALL_SELF));
   const Entry *entry = lua_touserdata(L, lua_upvalueindex(UP_SELF));
   int n_given = lua_gettop(L), n = call->n_params;
@@ -495,7 +495,7 @@ static int new_caller(lua_State *L) {
   static const int upvalues[] = {1, 2, 3, 5, 6, 8};
   enum { N_UPVALUES = sizeof upvalues / sizeof upvalues[0] };
   for (int i = 0; i < N_UPVALUES; i++) lua_pushvalue(L, upvalues[i]);
-  lua_pushcclosure(L, run_call, UP_OWNER + 1 + N_UPVALUES);
+  lua_pushcclosure(L, wasm_ffi_call, UP_OWNER + 1 + N_UPVALUES);
   return 1;
 }
 

@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.." || exit 1
 . scripts/packages.sh
 
 # The groups run in two lanes, side by side, once the build is there.
-lane_one="unit spec ir corpus text lua wasi kits apps module command valgrind"
+lane_one="unit spec ir corpus text lua wasi kits libraries apps module command valgrind"
 lane_two="asan hard clang interpreter aarch64 packages style"
 shared=${RILLE_SHARED:-../shared}
 spec_repository=https://github.com/WebAssembly/spec
@@ -176,6 +176,11 @@ run_lua_suite() {
 
 use_lua_module() { # use_lua_module BUILD VERSION
   export LUA_PATH="$root/$1/lua/$2/?.lua;;" LUA_CPATH="$root/$1/lua/$2/?.so"
+}
+
+run_libraries() { # run_libraries PROGRAM VERSION
+  use_lua_module build/release "$2"
+  "$1" tests/libraries/run.lua build/libraries
 }
 
 run_wasi_suite() { # run_wasi_suite BUILD [RUNNER...]
@@ -385,6 +390,27 @@ group_apps() {
   done
 }
 
+# C libraries from Debian's source packages, which are fetched and built for the tests.
+group_libraries() {
+  if ! { is_here clang && is_here wasm-ld && [ -d /usr/lib/wasm32-wasi ]; }; then
+    skip "C libraries" "clang, wasm-ld or wasi-libc is missing"
+    return
+  fi
+  if ! { sh tests/libraries/fetch.sh build/libraries && sh tests/libraries/build.sh build/libraries; } \
+    >"$logs/libraries" 2>&1 </dev/null; then
+    tail -n 3 "$logs/libraries"
+  fi
+  if ! ls build/libraries/*.wasm >/dev/null 2>&1; then
+    skip "C libraries" "no source package can be had"
+    return
+  fi
+  lua_programs >"$logs/lua_programs"
+  while read -r program version; do
+    [ -f "build/release/lua/$version/wasm.so" ] &&
+      suite "C libraries on $program" run_libraries "$program" "$version"
+  done <"$logs/lua_programs"
+}
+
 group_module() {
   for module in build/release/lua/*/wasm.so; do
     version=$(basename "$(dirname "$module")")
@@ -534,7 +560,7 @@ group_style() {
     skip "luacheck" "luacheck is not installed"
   fi
   if is_here shellcheck; then
-    check "shellcheck" shellcheck -x scripts/*.sh scripts/plugins/*.sh tests/*/*.sh tests/apps/*/run.sh tests/apps/*/fetch.sh \
+    check "shellcheck" shellcheck -x scripts/*.sh tests/libraries/*.sh tests/lua/ffi/*.sh scripts/plugins/*.sh tests/*/*.sh tests/apps/*/run.sh tests/apps/*/fetch.sh \
       .ci/run
   else
     skip "shellcheck" "shellcheck is not installed"

@@ -357,6 +357,36 @@ t.test("functions for a call", function()
     lib.apply, lib.add, 1)
 end)
 
+t.test("calls within calls", function()
+  -- The outer calls take pointers and strings, and so do those that their callbacks make.
+  local list = ffi.new(lib, "int[20]")
+  for i = 0, 19 do list[i] = (i * 7) % 20 end
+  local compare = ffi.callback(lib, "compare_fn", function(a, b)
+    t.eq(lib.length(("text"):rep(100)), 400)
+    lib.apply_void(function(text) t.eq(ffi.string(text), "inner") end, "inner")
+    ffi.new(lib, "char[?]", 5000)
+    return lib.compare_ints(ffi.cast(lib, "int *", a), ffi.cast(lib, "int *", b))
+  end)
+  for _ = 1, 5 do
+    lib.sort(list, 20, compare)
+    for i = 0, 19 do t.eq(list[i], i) end
+    t.collect()
+    for i = 0, 19 do list[i] = (i * 13) % 20 end
+  end
+  local own = load_library()
+  compare:set(function()
+    ffi.instance(own):close()
+    return 0
+  end)
+  local inner = ffi.callback(own, "compare_fn", function()
+    t.misuse("running", function() ffi.instance(own):close() end)
+    return 0
+  end)
+  own.sort(ffi.new(own, "int[2]"), 2, inner)
+  lib.sort(list, 2, compare)
+  compare:free()
+end)
+
 t.test("callbacks that live", function()
   local said = {}
   local hook = ffi.callback(lib, "void_fn", function(text) said[#said + 1] = ffi.string(text) end)

@@ -101,7 +101,8 @@ end
 
 -- The next token; `first` tells that it is the first of its line.
 local function scan(s)
-  local first = skip_blanks(s) or s.at == 1
+  local first = skip_blanks(s) or s.is_start
+  s.is_start = false
   local text, at = s.text, s.at
   local token = { line = s.line, column = at - s.line_start + 1, first = first }
   local c = text:sub(at, at)
@@ -308,7 +309,7 @@ local function skip_line(s)
 end
 
 function lexer.tokens(p, text)
-  local s = { text = text, at = 1, line = 1, line_start = 1 }
+  local s = { text = text, at = 1, line = 1, line_start = 1, is_start = true }
   local out, token = {}, scan(s)
   while token.kind ~= "end" do
     if token.text == "#" and token.first and token.kind == "punct" then
