@@ -521,6 +521,10 @@ local function check_options(function_name, options, names)
   check_type(function_name, options, "config", "table")
   check_type(function_name, options, "limits", "table")
   check_type(function_name, options, "max", "number")
+  if options.max and (options.max < 1 or options.max % 1 ~= 0) then
+    error(("bad option 'max' to 'extism.%s' (a whole number of at least 1 expected)"):format(
+      function_name), 3)
+  end
   if options.read then check_type(function_name, options, "read", "function") end
   if options.limits then
     tools.check("extism." .. function_name, options.limits, limit_names)
@@ -636,8 +640,8 @@ function extism.pool(source, options)
   first, err = new_plugin(definition)
   if not first then return nil, err end
   -- A busy plugin is forgotten together with the suspended call that it serves.
-  return setmetatable({ definition = definition, max = options.max or 64, idle = { first },
-    busy = setmetatable({}, { __mode = "k" }) }, Pool)
+  return setmetatable({ definition = definition, max = options.max or 64, refused = 0,
+    idle = { first }, busy = setmetatable({}, { __mode = "k" }) }, Pool)
 end
 
 local function count_busy(pool)
@@ -646,11 +650,22 @@ local function count_busy(pool)
   return n
 end
 
+-- Forgets busy plugins whose suspended calls nobody holds any more. That takes a while, so it is
+-- tried once for `max` calls that found no plugin.
+local function reclaim(pool)
+  pool.refused = pool.refused + 1
+  if pool.refused % pool.max ~= 1 and pool.max ~= 1 then return end
+  local jit = rawget(_G, "jit")
+  if jit then jit.flush() end -- traces hold what they were recorded with
+  collectgarbage()
+  collectgarbage() -- what finalisers of the first one still held
+end
+
 -- An idle plugin, or a new one; nil and an error.
 local function acquire(pool)
   local plugin = table.remove(pool.idle)
   if plugin then return plugin end
-  if count_busy(pool) >= pool.max then collectgarbage() end
+  if count_busy(pool) >= pool.max then reclaim(pool) end
   if count_busy(pool) >= pool.max then
     return nil, tools.error("limit", ("pool: all of %d plugins are busy"):format(pool.max),
       { code = "plugins" })
@@ -660,12 +675,17 @@ end
 
 --- `plugin:call` on one that is idle. One whose call raised an error starts afresh.
 function Pool:call(name, input, context)
+  if self.is_closed then error("pool is closed", 2) end
   local plugin, err = acquire(self)
   if not plugin then return nil, err end
   self.busy[plugin] = true
   local ok, result, why = protected(plugin.call, plugin, name, input, context)
   self.busy[plugin] = nil
-  if ok or plugin:reset() then table.insert(self.idle, plugin) end
+  if self.is_closed then
+    plugin:close()
+  elseif ok or plugin:reset() then
+    table.insert(self.idle, plugin)
+  end
   if not ok then error(result, 0) end
   if result then return result end
   return nil, why
@@ -674,7 +694,7 @@ end
 --- Closes the idle plugins; busy ones go when their calls end.
 function Pool:close()
   for _, plugin in ipairs(self.idle) do plugin:close() end
-  self.idle, self.max = {}, 0
+  self.idle, self.is_closed = {}, true
 end
 
 return extism

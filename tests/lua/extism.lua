@@ -735,7 +735,11 @@ t.test("a pool serves calls that overlap", function()
   t.traps("trap", "unreachable", pool.call, pool, "crash")
   for _ = 1, 10 do start "lost" end
   t.eq(pool:call("echo", "x"), "x")
+  local last = start "last"
   pool:close()
+  t.misuse("pool is closed", pool.call, pool, "echo", "x")
+  t.eqs(t.pack(coroutine.resume(last)), { true, "hello last" })
+  t.misuse("bad option 'max'", extism.pool, bytes, { max = 0 })
 end)
 
 t.test("plugins that are dropped are collected", function()

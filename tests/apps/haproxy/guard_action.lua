@@ -3,6 +3,7 @@
 
 local new = require(os.getenv "GUARD" or "guard").new -- the benchmark takes that in Lua, too
 local file = os.getenv "GUARD_WASM"
+if file == "" then file = nil end
 local waits, failures = 0, 0
 
 local function wait(milliseconds)
