@@ -524,6 +524,108 @@ local assemblyscript = {}
 ---@return wasm.assemblyscript.Program|nil, wasm.Error?
 function assemblyscript.instantiate(source, options) end
 
+---@class wasm.ffi.Options: wasm.LoadOptions, wasm.Limits
+---@field wasi? table options of wasi.new for a context of the library's own
+---@field malloc? string
+---@field free? string
+---A library: its functions, constants and variables.
+---@class wasm.ffi.Library
+---@field [string] any
+---A C value: an object in the library's memory, or a pointer.
+---@class wasm.ffi.Value
+---@field [integer|string] any
+---@operator add(integer): wasm.ffi.Value
+---@operator sub(integer): wasm.ffi.Value
+---@operator len: integer
+---@overload fun(...): any
+local FfiValue = {}
+---Of callbacks: the function is gone, its place in the table free again.
+function FfiValue:free() end
+---@param fn function
+function FfiValue:set(fn) end
+---A C type. Calling it makes a value.
+---@class wasm.ffi.Type
+---@overload fun(...): any
+---@alias wasm.ffi.AnyType string|wasm.ffi.Type|wasm.ffi.Value
+
+---In all of these the library may be left out where another argument knows it.
+---@class wasm.ffi
+local ffi = {}
+---@param source string|wasm.Module a path, a binary, a text or a module
+---@param declarations string in C
+---@param imports? wasm.Imports
+---@param options? wasm.ffi.Options
+---@return wasm.ffi.Library|nil, wasm.Error?
+function ffi.load(source, declarations, imports, options) end
+---@param lib wasm.ffi.Library
+---@param ct wasm.ffi.AnyType
+---@param ... any number of elements for an open array, then what it is initialised with
+---@return any
+function ffi.new(lib, ct, ...) end
+---@param lib wasm.ffi.Library
+---@param ct wasm.ffi.AnyType
+---@param value any
+---@return any
+function ffi.cast(lib, ct, value) end
+---@param lib wasm.ffi.Library
+---@param ct wasm.ffi.AnyType
+---@return wasm.ffi.Type
+function ffi.typeof(lib, ct) end
+---@param lib wasm.ffi.Library
+---@param ct wasm.ffi.AnyType
+---@param n? integer elements of an open array
+---@return integer|nil bytes
+function ffi.sizeof(lib, ct, n) end
+---@param lib wasm.ffi.Library
+---@param ct wasm.ffi.AnyType
+---@return integer|nil bytes
+function ffi.alignof(lib, ct) end
+---@param lib wasm.ffi.Library
+---@param ct wasm.ffi.AnyType
+---@param member string
+---@return integer|nil offset, integer? first_bit, integer? bits
+function ffi.offsetof(lib, ct, member) end
+---@param lib wasm.ffi.Library
+---@param ct wasm.ffi.AnyType
+---@param value any
+---@return boolean
+function ffi.istype(lib, ct, value) end
+---@param lib wasm.ffi.Library
+---@param ct wasm.ffi.AnyType of a structure or union
+---@param metatable table
+---@return wasm.ffi.Type
+function ffi.metatype(lib, ct, metatable) end
+---@param value wasm.ffi.Value
+---@param n? integer
+---@return string
+function ffi.string(value, n) end
+---@param to wasm.ffi.Value
+---@param from wasm.ffi.Value|string
+---@param n? integer
+function ffi.copy(to, from, n) end
+---@param to wasm.ffi.Value
+---@param n integer
+---@param byte? integer
+function ffi.fill(to, n, byte) end
+---@param value wasm.ffi.Value
+---@param fn fun(value: wasm.ffi.Value)|nil
+---@return wasm.ffi.Value
+function ffi.gc(value, fn) end
+---@param value wasm.ffi.Value made by ffi.new
+function ffi.free(value) end
+---@param lib wasm.ffi.Library
+---@param ct wasm.ffi.AnyType of a function or a pointer to one
+---@param fn function
+---@return wasm.ffi.Value
+function ffi.callback(lib, ct, fn) end
+---@param lib wasm.ffi.Library
+---@param value? integer
+---@return integer before
+function ffi.errno(lib, value) end
+---@param lib wasm.ffi.Library
+---@return wasm.Instance
+function ffi.instance(lib) end
+
 ---@class wasm.repl
 ---@overload fun(source: string|wasm.Module, options?: table)
 local repl = {}

@@ -4,7 +4,7 @@ local t = ...
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
 local folder = here .. "/../../scripts/examples/"
 local names = { "strings", "structs", "callbacks", "plugins", "untrusted", "scheduler", "wasi_tool",
-  "benchmark", "generator", "game_loop" }
+  "benchmark", "generator", "game_loop", "c_library" }
 
 -- What the script prints.
 local function run(path)

@@ -14,7 +14,7 @@ local room_methods = {}
 
 local misuse = convert.misuse
 local jit_ffi = convert.jit_ffi
-local arena_size = 32768
+local arena_size = 8192
 
 -- ---- Allocation ---------------------------------------------------------------------------------
 
