@@ -5,7 +5,8 @@
  * the common dominator of its uses ("late"). It goes to the late block, or to the preheader of the
  * outermost loop around that which its operands allow, unless it costs next to nothing. A node that
  * only some ways out of its late block need is copied to each of them. In a block, a node stands
- * right before its first user there; what only other blocks use stands at the end.
+ * right before its first user there; what only other blocks use stands at the end. But what is the
+ * only user of two values of its block stands right behind them: it takes one register for two.
  */
 #include "place.h"
 
@@ -16,6 +17,7 @@
 /* An operand that names a floating node, and where its value is wanted. */
 typedef struct Use {
   Ref *operand;
+  Ref user; /* 0: a phi */
   Block block;
   uint32_t next; /* of the same node, from 1 */
 } Use;
@@ -40,6 +42,8 @@ typedef struct Placer {
   VEC(Use) uses;
   VEC(Ref) copies;
   uint32_t *first_use; /* by node: its newest use, from 1, or 0 */
+  uint32_t *n_uses;    /* by node */
+  Ref *user;           /* by node: its last user, or 0: a phi */
   uint32_t room;       /* of what is by node: there is no more for copies */
   Ref *next;           /* by node: the next floating node of its block */
   Ref *first, *last;   /* by block: its floating nodes */
@@ -47,7 +51,7 @@ typedef struct Placer {
   uint32_t n_out;
 } Placer;
 
-enum { UNUSED, USED, PLACED }; /* Node.mark */
+enum { UNUSED, USED, OPEN, PLACED }; /* Node.mark; OPEN: its operands are being put */
 
 /* What is used */
 
@@ -123,12 +127,14 @@ static void find_early(Placer *p) {
   }
 }
 
-static inline void use_in(Placer *p, Ref *operand, Block block) {
+static inline void use_in(Placer *p, Ref *operand, Ref user, Block block) {
   Ref ref = *operand;
+  p->n_uses[ref]++;
+  p->user[ref] = user;
   if (!ir_is_floating(NODE(p->ir, ref)) || ir_is_constant(NODE(p->ir, ref))) return;
   Block late = p->late[ref];
   p->late[ref] = late == 0 || late == block ? block : cfg_common_dominator(p->ir, late, block);
-  Use use = {operand, block, p->first_use[ref]};
+  Use use = {operand, user, block, p->first_use[ref]};
   VEC_PUSH(p->ir->arena, &p->uses, use);
   p->first_use[ref] = p->uses.n;
 }
@@ -168,7 +174,7 @@ static void use_in_phis(Placer *p, const BlockInfo *info) {
     Node *phi = NODE(p->ir, info->phis.items[k]);
     if (phi->mark != USED) continue;
     for (uint32_t a = 0; a < phi->n_args; a++)
-      use_in(p, &phi->args[a], argument_block(p->ir, info, info->preds[a]));
+      use_in(p, &phi->args[a], 0, argument_block(p->ir, info, info->preds[a]));
   }
 }
 
@@ -178,8 +184,9 @@ static void use_in_lists(Placer *p) {
     Block block = ir->by_rpo[i];
     const BlockInfo *info = BLOCK_OF(ir, block);
     for (uint32_t k = 0; k < info->effects.n; k++) {
-      Node *node = NODE(ir, info->effects.items[k]);
-      if (node->mark == USED) FOR_OPERANDS(node, operand, { use_in(p, operand, block); });
+      Ref ref = info->effects.items[k];
+      Node *node = NODE(ir, ref);
+      if (node->mark == USED) FOR_OPERANDS(node, operand, { use_in(p, operand, ref, block); });
     }
     use_in_phis(p, info);
   }
@@ -245,6 +252,7 @@ static void split(Placer *p, Ref ref, Block late, Way *ways, uint32_t n) {
   uint32_t at = p->first_use[ref], next;
   p->late[ref] = 0;
   p->first_use[ref] = 0;
+  p->n_uses[ref] = 0;
   for (; at != 0; at = next) {
     Use *use = &p->uses.items[at - 1];
     next = use->next;
@@ -252,6 +260,8 @@ static void split(Placer *p, Ref ref, Block late, Way *ways, uint32_t n) {
     uint32_t i = 0;
     while (ways[i].block != child) i++;
     *use->operand = refs[i];
+    p->n_uses[refs[i]]++;
+    p->user[refs[i]] = use->user;
     Block old = p->late[refs[i]];
     p->late[refs[i]] = old == 0 ? use->block : cfg_common_dominator(ir, old, use->block);
     use->next = p->first_use[refs[i]];
@@ -281,9 +291,9 @@ static void place_node(Placer *p, Ref ref) {
     Block late = p->late[ref], best = best_block(ir, node, late);
     if (best == late && split_by_ways(p, ref, late)) continue;
     node->block = best;
-    if (node->a != 0) use_in(p, &node->a, best);
-    if (node->b != 0) use_in(p, &node->b, best);
-    if (node->c != 0) use_in(p, &node->c, best);
+    if (node->a != 0) use_in(p, &node->a, ref, best);
+    if (node->b != 0) use_in(p, &node->b, ref, best);
+    if (node->c != 0) use_in(p, &node->c, ref, best);
   }
 }
 
@@ -312,9 +322,40 @@ static void count_uses(Ir *ir, Ref ref) {
   FOR_OPERANDS(NODE(ir, ref), operand, { NODE(ir, *operand)->uses++; });
 }
 
+/* Is it the only user of two values of its block, and of none that is still to come? */
+static bool takes_two(const Placer *p, const Node *node, Block block) {
+  const Ir *ir = p->ir;
+  Ref operands[3];
+  uint32_t n = ir_operands(node, operands), n_taken = 0;
+  for (uint32_t i = 0; i < n; i++) {
+    const Node *operand = NODE(ir, operands[i]);
+    if (ir_is_constant(operand) || operand->block != block) continue;
+    if (operand->op != IR_PHI && operand->mark != PLACED) return false;
+    n_taken += p->n_uses[operands[i]] == 1;
+  }
+  return n_taken >= 2;
+}
+
+/* What may follow a node at once: its only user, when that takes two. Nothing comes between what has
+ * to be at the start of the block or behind a call. */
+static Ref taker(const Placer *p, Ref ref) {
+  const Ir *ir = p->ir;
+  const Node *node = NODE(ir, ref), *user = NODE(ir, p->user[ref]);
+  if (p->n_uses[ref] != 1 || p->user[ref] == 0 || user->mark != USED) return 0;
+  if (user->block != node->block || !ir_is_floating(user) || !takes_two(p, user, node->block))
+    return 0;
+  bool stays = node->op == IR_RESULT || node->op == IR_PARAM ||
+               ir_end(ir, node->block)->op == IR_GOTO_CATCH;
+  return stays ? 0 : p->user[ref];
+}
+
+/* Puts a node, and what follows it. */
 static void put(Placer *p, Ref ref) {
-  p->out[p->n_out++] = ref;
-  count_uses(p->ir, ref);
+  for (; ref != 0; ref = taker(p, ref)) {
+    p->out[p->n_out++] = ref;
+    NODE(p->ir, ref)->mark = PLACED;
+    count_uses(p->ir, ref);
+  }
 }
 
 /* A floating node of the block, after its operands there. */
@@ -329,7 +370,7 @@ static void put_floating(Placer *p, Ref ref, Block block) {
       continue;
     }
     if (node->mark != USED || node->block != block || !ir_is_floating(node)) continue;
-    node->mark = PLACED;
+    node->mark = OPEN;
     VEC_PUSH(ir->arena, &p->stack, ref | DONE);
     if (node->c != 0) VEC_PUSH(ir->arena, &p->stack, node->c);
     if (node->b != 0) VEC_PUSH(ir->arena, &p->stack, node->b);
@@ -345,7 +386,6 @@ static void put_node(Placer *p, Ref ref, Block block) {
     if (used->mark == USED && used->block == block && ir_is_floating(used))
       put_floating(p, *operand, block);
   });
-  NODE(ir, ref)->mark = PLACED;
   put(p, ref);
 }
 
@@ -399,6 +439,8 @@ static void make_room(Placer *p) {
   while (ir->room_nodes < p->room) ir_grow_nodes(ir);
   p->late = ARENA_ARRAY(ir->arena, Block, p->room);
   p->first_use = ARENA_ARRAY(ir->arena, uint32_t, p->room);
+  p->n_uses = ARENA_ARRAY(ir->arena, uint32_t, p->room);
+  p->user = arena_new(ir->arena, p->room * sizeof *p->user);
   p->next = arena_new(ir->arena, p->room * sizeof *p->next);
   p->first = ARENA_ARRAY(ir->arena, Ref, ir->n_blocks);
   p->last = arena_new(ir->arena, ir->n_blocks * sizeof *p->last);
