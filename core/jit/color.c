@@ -91,8 +91,8 @@ static void add_move(Color *c, Move move) {
   VEC_PUSH(c->f->arena, &c->moves, move);
 }
 
-static void flush_moves(Color *c) {
-  moves_emit(c->f, c->moves.items, c->moves.n);
+static void flush_moves(Color *c, uint32_t free) {
+  moves_emit(c->f, c->moves.items, c->moves.n, free);
   c->moves.n = 0;
 }
 
@@ -180,7 +180,7 @@ static void settle_fixed(Color *c, const Ins *ins, uint32_t mask, uint32_t late_
     take_back(c, reg);
     assign(c, v, to);
   }
-  flush_moves(c);
+  flush_moves(c, 0);
 }
 
 static void set_use_registers(const Color *c, const Ins *ins) {
@@ -299,7 +299,7 @@ static void color_leaving(Color *c, uint32_t index, const Ins *ins) {
     uses[i].reg = uses[i].fixed;
     add_move(c, move);
   }
-  flush_moves(c);
+  flush_moves(c, 0);
   c->free = REGS_ALL;
   memset(c->owner, 0, sizeof c->owner);
   define(c, ins, 0);
@@ -313,7 +313,7 @@ static void reload(Color *c, VReg v) {
   move.to_kind = PLACE_REG;
   move.to = to;
   add_move(c, move);
-  flush_moves(c);
+  flush_moves(c, 0);
   assign(c, v, to);
 }
 
@@ -469,7 +469,7 @@ static void move_on_edge(Color *c, uint32_t b) {
     add_move(c, move);
   }
   note_exits(c, block, false);
-  flush_moves(c);
+  flush_moves(c, REGS_INT); /* every value of the block behind is among them */
   block->n_edge_steps = f->n_steps - block->first_edge_step;
 }
 

@@ -262,7 +262,8 @@ typedef struct Move {
   uint8_t type;
   uint32_t to, from; /* register, slot, virtual register, offset */
 } Move;
-void moves_emit(Mach *f, Move *moves, uint32_t n);
+/* `free`: integer registers that hold nothing but what the moves name. */
+void moves_emit(Mach *f, Move *moves, uint32_t n, uint32_t free);
 void mach_step(Mach *f, Step step);
 
 void mach_print(const Mach *f, Buf *out);

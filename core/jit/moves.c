@@ -1,7 +1,8 @@
 /* moves.c - parallel copies made sequential.
  *
  * A copy whose target nobody reads any more is done; what is left then is cycles, which are turned
- * by exchanges, or through the scratch register (a copy between slots then goes over the stack).
+ * through a free register, by exchanges, or through the scratch register (a copy between slots then
+ * goes over the stack).
  * Constants and remade values read nothing and come last.
  */
 #if defined(__x86_64__)
@@ -16,6 +17,7 @@ typedef struct Solver {
   uint32_t *ready, n_ready;
   bool *is_done;
   bool is_scratch_taken;
+  unsigned spare; /* a free integer register, or REG_NONE */
 } Solver;
 
 void mach_step(Mach *f, Step step) {
@@ -99,13 +101,23 @@ static uint32_t next_in_cycle(const Solver *s, uint32_t i) {
   return s->writer[place_of(s->moves[i].from_kind, s->moves[i].from)] - 1;
 }
 
-static bool is_cycle_of_ints(const Solver *s, uint32_t first) {
-  uint32_t i = first;
+/* Its length, when it is one of integer registers; else 0. */
+static uint32_t count_cycle_of_ints(const Solver *s, uint32_t first) {
+  uint32_t i = first, n = 0;
   do {
-    if (!is_int_register(s->moves[i].from_kind, s->moves[i].from)) return false;
+    if (!is_int_register(s->moves[i].from_kind, s->moves[i].from)) return 0;
+    n++;
     i = next_in_cycle(s, i);
   } while (i != first);
-  return true;
+  return n;
+}
+
+static unsigned find_spare(const Move *moves, uint32_t n, uint32_t free) {
+  for (uint32_t i = 0; i < n; i++) {
+    if (moves[i].to_kind == PLACE_REG) free &= ~(1u << moves[i].to);
+    if (moves[i].from_kind == PLACE_REG) free &= ~(1u << moves[i].from);
+  }
+  return free != 0 ? (unsigned)__builtin_ctz(free) : REG_NONE;
 }
 
 /* Every exchange puts one value where it belongs, and the one that was there on its way. */
@@ -122,12 +134,13 @@ static void exchange_cycle(Solver *s, uint32_t first) {
   }
 }
 
-/* One value goes to the scratch register, the others follow, and it goes where it belongs. */
-static void turn_cycle(Solver *s, uint32_t first) {
+/* One value goes to the register, the others follow, and it goes where it belongs. */
+static void turn_cycle(Solver *s, uint32_t first, unsigned reg) {
   Move save = s->moves[first], restore = save;
   save.to_kind = restore.from_kind = PLACE_REG;
-  save.to = restore.from = REG_SCRATCH;
-  s->is_done[first] = s->is_scratch_taken = true;
+  save.to = restore.from = reg;
+  s->is_done[first] = true;
+  s->is_scratch_taken = reg == REG_SCRATCH;
   emit_from_place(s, &save);
   release(s, save.from_kind, save.from);
   run_ready(s);
@@ -144,18 +157,19 @@ static void solve(Solver *s) {
   run_ready(s);
   for (uint32_t i = 0; i < s->n; i++) {
     if (s->is_done[i]) continue;
-    if (is_cycle_of_ints(s, i)) {
+    uint32_t n_ints = count_cycle_of_ints(s, i);
+    if (n_ints == 2 || (n_ints != 0 && s->spare == REG_NONE)) {
       exchange_cycle(s, i);
     } else {
-      turn_cycle(s, i);
+      turn_cycle(s, i, n_ints != 0 ? s->spare : REG_SCRATCH);
     }
   }
 }
 
-void moves_emit(Mach *f, Move *moves, uint32_t n) {
+void moves_emit(Mach *f, Move *moves, uint32_t n, uint32_t free) {
   if (n == 0) return;
   Arena *arena = f->arena;
-  Solver s = {.f = f, .moves = moves, .n = n};
+  Solver s = {.f = f, .moves = moves, .n = n, .spare = find_spare(moves, n, free)};
   size_t n_places = 32 + (size_t)f->n_slots + 1;
   if (f->move_room < n_places) {
     f->move_readers = arena_zero(arena, n_places * sizeof *f->move_readers);

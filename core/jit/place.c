@@ -47,6 +47,7 @@ typedef struct Placer {
   uint32_t room;       /* of what is by node: there is no more for copies */
   Ref *next;           /* by node: the next floating node of its block */
   Ref *first, *last;   /* by block: its floating nodes */
+  Ref waiting;         /* a load that comes next, but not before its user or the next effect */
   Ref *out;            /* the list being made */
   uint32_t n_out;
 } Placer;
@@ -336,16 +337,16 @@ static bool takes_two(const Placer *p, const Node *node, Block block) {
   return n_taken >= 2;
 }
 
-/* What may follow a node at once: its only user, when that takes two. Nothing comes between what has
- * to be at the start of the block or behind a call. */
+/* What may follow a node at once: its only user, when that takes two. Nothing comes between what
+ * has to be at the start of the block or behind a call. */
 static Ref taker(const Placer *p, Ref ref) {
   const Ir *ir = p->ir;
   const Node *node = NODE(ir, ref), *user = NODE(ir, p->user[ref]);
   if (p->n_uses[ref] != 1 || p->user[ref] == 0 || user->mark != USED) return 0;
   if (user->block != node->block || !ir_is_floating(user) || !takes_two(p, user, node->block))
     return 0;
-  bool stays = node->op == IR_RESULT || node->op == IR_PARAM ||
-               ir_end(ir, node->block)->op == IR_GOTO_CATCH;
+  bool stays =
+      node->op == IR_RESULT || node->op == IR_PARAM || ir_end(ir, node->block)->op == IR_GOTO_CATCH;
   return stays ? 0 : p->user[ref];
 }
 
@@ -369,7 +370,8 @@ static void put_floating(Placer *p, Ref ref, Block block) {
       put(p, ref & ~DONE);
       continue;
     }
-    if (node->mark != USED || node->block != block || !ir_is_floating(node)) continue;
+    if (node->mark != USED || node->block != block) continue;
+    if (!ir_is_floating(node) && ref != p->waiting) continue;
     node->mark = OPEN;
     VEC_PUSH(ir->arena, &p->stack, ref | DONE);
     if (node->c != 0) VEC_PUSH(ir->arena, &p->stack, node->c);
@@ -382,9 +384,8 @@ static void put_node(Placer *p, Ref ref, Block block) {
   Ir *ir = p->ir;
   Node *node = NODE(ir, ref);
   FOR_OPERANDS(node, operand, {
-    const Node *used = NODE(ir, *operand);
-    if (used->mark == USED && used->block == block && ir_is_floating(used))
-      put_floating(p, *operand, block);
+    bool is_ready = ir_is_floating(NODE(ir, *operand)) || *operand == p->waiting;
+    if (is_ready && NODE(ir, *operand)->mark == USED) put_floating(p, *operand, block);
   });
   put(p, ref);
 }
@@ -399,6 +400,31 @@ static uint32_t tail_start(const Ir *ir, const Refs *effects) {
   return at;
 }
 
+/* A load with one user, which nothing but the next effect keeps it from. */
+static bool may_wait(const Placer *p, Ref ref) {
+  const Node *node = NODE(p->ir, ref);
+  bool is_load = node->op == IR_CELL_LOAD || node->op == IR_FIELD_LOAD ||
+                 (node->op >= OP_I32_LOAD && node->op <= OP_I64_LOAD32_U) ||
+                 node->op == OP_V128_LOAD;
+  return is_load && p->n_uses[ref] == 1;
+}
+
+static void put_effect(Placer *p, Ref ref, Block block) {
+  if (NODE(p->ir, ref)->mark != USED) return;
+  if (p->waiting != 0 && NODE(p->ir, p->waiting)->mark == USED) put_node(p, p->waiting, block);
+  p->waiting = 0;
+  if (may_wait(p, ref)) {
+    p->waiting = ref;
+  } else {
+    put_node(p, ref, block);
+  }
+}
+
+/* Its only user stands in the block, and brings it. */
+static bool comes_with_user(const Placer *p, Ref ref, Block block) {
+  return p->n_uses[ref] == 1 && p->user[ref] != 0 && NODE(p->ir, p->user[ref])->block == block;
+}
+
 static void order_block(Placer *p, Block block) {
   Ir *ir = p->ir;
   BlockInfo *info = BLOCK_OF(ir, block);
@@ -411,10 +437,10 @@ static void order_block(Placer *p, Block block) {
   for (uint32_t i = 0; i < info->effects.n; i++) {
     if (i == tail) {
       for (Ref ref = p->first[block]; ref != 0; ref = p->next[ref]) {
-        if (ref != condition) put_floating(p, ref, block);
+        if (ref != condition && !comes_with_user(p, ref, block)) put_floating(p, ref, block);
       }
     }
-    if (NODE(ir, info->effects.items[i])->mark == USED) put_node(p, info->effects.items[i], block);
+    put_effect(p, info->effects.items[i], block);
   }
   info->effects.items = p->out;
   info->effects.n = info->effects.room = p->n_out;
