@@ -445,31 +445,33 @@ static void move_on_edge(Color *c, uint32_t b) {
   MBlock *block = MACH_BLOCK(f, b);
   const MBlock *succ = MACH_BLOCK(f, block->succs[0]);
   block->first_edge_step = f->n_steps;
+  uint32_t free = REGS_INT; /* moves name the others that are taken */
   note_exits(c, block, true);
-  uint32_t p = 0;
-  while (succ->preds[p] != b) p++;
   for (uint32_t i = 0; i < succ->n_entry; i++) {
     VReg v = succ->entry_regs[i].v;
     if (f->vregs[v].is_phi && f->vregs[v].block == block->succs[0]) {
       c->reg[v] = succ->entry_regs[i].reg;
       continue;
     }
+    unsigned reg = succ->entry_regs[i].reg;
+    free &= ~bit(reg);
+    if (c->before[v] == reg + 1) continue;
     Move move = edge_move(c, v);
     move.to_kind = PLACE_REG;
-    move.to = succ->entry_regs[i].reg;
+    move.to = reg;
     add_move(c, move);
   }
   for (uint32_t i = 0; i < succ->n_phis; i++) {
     const VRegInfo *phi = &f->vregs[succ->phis[i]];
     if (succ->phi_next[i] == NEVER) continue;
-    Move move = edge_move(c, succ->phi_args[p][i]);
+    Move move = edge_move(c, succ->phi_args[block->pred_index][i]);
     move.type = phi->type;
     move.to_kind = phi->is_memory_phi ? PLACE_SLOT : PLACE_REG;
     move.to = phi->is_memory_phi ? phi->slot : c->reg[succ->phis[i]];
     add_move(c, move);
   }
   note_exits(c, block, false);
-  flush_moves(c, REGS_INT); /* every value of the block behind is among them */
+  flush_moves(c, free);
   block->n_edge_steps = f->n_steps - block->first_edge_step;
 }
 

@@ -42,12 +42,6 @@ static uint32_t far_after(uint32_t next, uint32_t by) {
   return next > NEVER / 2 ? next : next + by;
 }
 
-static uint32_t pred_index(const MBlock *succ, uint32_t b) {
-  uint32_t i = 0;
-  while (succ->preds[i] != b) i++;
-  return i;
-}
-
 static void add_successor(Live *live, uint32_t b, uint32_t s, bool with_back_edges) {
   const Mach *f = live->f;
   const MBlock *block = MACH_BLOCK(f, b), *succ = MACH_BLOCK(f, s);
@@ -58,7 +52,7 @@ static void add_successor(Live *live, uint32_t b, uint32_t s, bool with_back_edg
       add(live, b, succ->live[i].v, far_after(succ->live[i].next, by));
   }
   if (succ->n_phis == 0) return;
-  const VReg *args = succ->phi_args[pred_index(succ, b)];
+  const VReg *args = succ->phi_args[block->pred_index];
   for (uint32_t i = 0; i < succ->n_phis; i++) {
     if (is_tracked(f, args[i])) add(live, b, args[i], block->length);
   }

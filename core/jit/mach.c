@@ -6,6 +6,9 @@
 VReg mach_vreg(Mach *f, unsigned type) {
   if (f->n_vregs == f->room_vregs)
     f->vregs = arena_grow(f->arena, f->vregs, &f->room_vregs, sizeof *f->vregs);
+  if (f->n_vregs == f->room_classes)
+    f->classes = arena_grow(f->arena, f->classes, &f->room_classes, sizeof *f->classes);
+  f->classes[f->n_vregs] = (uint8_t)class_of_kind(type);
   f->vregs[f->n_vregs] = (VRegInfo){.type = (uint8_t)type, .hint = REG_NONE, .home = REG_NONE};
   return f->n_vregs++;
 }

@@ -153,6 +153,7 @@ typedef struct MBlock {
   uint32_t first, n; /* instructions */
   uint32_t *preds, *succs;
   uint32_t n_preds, n_succs;
+  uint32_t pred_index; /* with one successor: its number among the predecessors of that */
   VReg *phis; /* those that are used */
   uint32_t n_phis;
   VReg **phi_args;    /* for each predecessor: one for each phi */
@@ -200,7 +201,8 @@ typedef struct Mach {
   const Ir *ir;
   const JitTarget *target;
   VRegInfo *vregs;
-  uint32_t n_vregs, room_vregs;
+  uint8_t *classes; /* by virtual register: CLASS_x; small, since all passes ask for it */
+  uint32_t n_vregs, room_vregs, room_classes;
   Operand *operands;
   uint32_t n_operands, room_operands;
   Ins *ins;
@@ -227,7 +229,7 @@ static inline unsigned class_of_kind(unsigned kind) {
   return kind == KIND_F32 || kind == KIND_F64 || kind == KIND_V128 ? CLASS_FLOAT : CLASS_INT;
 }
 static inline unsigned mach_class(const Mach *f, VReg v) {
-  return class_of_kind(f->vregs[v].type);
+  return f->classes[v];
 }
 static inline unsigned class_of_reg(unsigned reg) {
   return reg >= REG_XMM0 ? CLASS_FLOAT : CLASS_INT;

@@ -8,6 +8,8 @@
 #if defined(__x86_64__)
 #include "mach.h"
 
+enum { FEW = 32 };
+
 typedef struct Solver {
   Mach *f;
   const Move *moves;
@@ -178,8 +180,10 @@ void moves_emit(Mach *f, Move *moves, uint32_t n, uint32_t free) {
   }
   s.readers = f->move_readers;
   s.writer = f->move_writers;
-  s.ready = arena_new(arena, (2 * (size_t)n + 1) * sizeof *s.ready);
-  s.is_done = arena_zero(arena, n);
+  uint32_t few_ready[2 * FEW + 1];
+  bool few_done[FEW] = {false};
+  s.ready = n <= FEW ? few_ready : arena_new(arena, (2 * (size_t)n + 1) * sizeof *s.ready);
+  s.is_done = n <= FEW ? few_done : arena_zero(arena, n);
   for (uint32_t i = 0; i < n; i++) { /* outgoing arguments are read by nobody */
     if (moves[i].to_kind == PLACE_OUT && is_place(moves[i].from_kind)) {
       emit_from_place(&s, &moves[i]);

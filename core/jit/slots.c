@@ -14,7 +14,8 @@ typedef struct Range {
 
 typedef struct Slots {
   Mach *f;
-  Range *ranges;                   /* by value */
+  bool *is_spilled;                /* by value */
+  Range *ranges;                   /* the same */
   uint32_t *starts, *ends;         /* by position: first value of a list */
   uint32_t *next_start, *next_end; /* by value */
   VRegs free[2];                   /* of one word, of two; may name slots that are taken again */
@@ -23,21 +24,19 @@ typedef struct Slots {
 } Slots;
 
 static void extend(Slots *s, VReg v, uint32_t pos) {
-  if (!s->f->vregs[v].is_spilled) return;
+  if (!s->is_spilled[v]) return;
   Range *range = &s->ranges[v];
   if (pos < range->from) range->from = pos;
   if (pos > range->to) range->to = pos;
 }
 
-static void extend_to_end(Slots *s, const MBlock *block, uint32_t b, uint32_t end) {
+static void extend_to_end(Slots *s, const MBlock *block, uint32_t end) {
   const Mach *f = s->f;
   for (uint32_t i = 0; i < block->n_succs; i++) {
     const MBlock *succ = MACH_BLOCK(f, block->succs[i]);
     for (uint32_t j = 0; j < succ->n_live; j++) extend(s, succ->live[j].v, end);
     if (succ->n_phis == 0) continue;
-    uint32_t p = 0;
-    while (succ->preds[p] != b) p++;
-    for (uint32_t j = 0; j < succ->n_phis; j++) extend(s, succ->phi_args[p][j], end);
+    for (uint32_t j = 0; j < succ->n_phis; j++) extend(s, succ->phi_args[block->pred_index][j], end);
   }
 }
 
@@ -55,9 +54,9 @@ static uint32_t measure(Slots *s) {
       const Ins *ins = &f->ins[block->first + j];
       const Operand *operands = INS_OPERANDS(f, ins);
       for (unsigned k = 0; k < (unsigned)ins->n_defs + ins->n_uses; k++)
-        if (operands[k].v != 0) extend(s, operands[k].v, pos);
+        extend(s, operands[k].v, pos);
     }
-    extend_to_end(s, block, b, pos++);
+    extend_to_end(s, block, pos++);
   }
   return pos;
 }
@@ -95,7 +94,11 @@ static void take(Slots *s, VReg v) {
 void slots_run(Mach *f) {
   Slots s = {.f = f};
   uint32_t n_spilled = 0;
-  for (VReg v = 1; v < f->n_vregs; v++) n_spilled += f->vregs[v].is_spilled;
+  s.is_spilled = arena_new(f->arena, f->n_vregs);
+  for (VReg v = 0; v < f->n_vregs; v++) {
+    s.is_spilled[v] = v != 0 && f->vregs[v].is_spilled;
+    n_spilled += s.is_spilled[v];
+  }
   if (n_spilled == 0) return;
   s.ranges = arena_new(f->arena, f->n_vregs * sizeof *s.ranges);
   for (VReg v = 0; v < f->n_vregs; v++) {

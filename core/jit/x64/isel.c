@@ -1743,6 +1743,13 @@ static void copy_phis(Isel *s, Block b) {
   to->phi_next = arena_new(s->arena, to->n_phis * sizeof *to->phi_next);
 }
 
+static void number_preds(Mach *f) {
+  for (uint32_t i = 0; i < f->n_order; i++) {
+    const MBlock *block = MACH_BLOCK(f, f->rpo[i]);
+    for (uint32_t p = 0; p < block->n_preds; p++) MACH_BLOCK(f, block->preds[p])->pred_index = p;
+  }
+}
+
 /* Numbers of the dominator tree: children follow their parents in reverse post-order, so sizes of
  * subtrees are summed from the end, and numbers given out from the start. */
 static void number_dominators(Mach *f) {
@@ -1840,6 +1847,7 @@ Mach *isel_run(const Ir *ir, const JitTarget *target, Arena *arena) {
     }
   }
   order_blocks(f, rpo, ir->n_order);
+  number_preds(f);
   number_dominators(f);
   return f;
 }

@@ -99,6 +99,18 @@ static uint32_t moved(const Relax *r, uint32_t at) {
          r->pads[count_aligned_up_to(r->layout, at)];
 }
 
+/* The same for one position after the other, upward. */
+typedef struct Cursor {
+  uint32_t jump, aligned;
+} Cursor;
+
+static uint32_t moved_next(const Relax *r, Cursor *c, uint32_t at) {
+  const Layout *layout = r->layout;
+  while (c->jump < layout->n_jumps && layout->jumps[c->jump].at < at) c->jump++;
+  while (c->aligned < layout->n_aligned && layout->aligned[c->aligned] <= at) c->aligned++;
+  return at - r->saved[c->jump] + r->pads[c->aligned];
+}
+
 static void put_nops(uint8_t *at, uint32_t n, Arena *arena) {
   if (n == 0) return;
   Asm nops;
@@ -137,9 +149,10 @@ static uint8_t *copy_code(Relax *r, Arena *arena, uint32_t size) {
 
 static void write_short_jumps(const Relax *r, uint8_t *out) {
   const Layout *layout = r->layout;
+  Cursor cursor = {0, 0};
   for (uint32_t i = 0; i < layout->n_jumps; i++) {
+    uint32_t at = moved_next(r, &cursor, layout->jumps[i].at);
     if (!r->is_short[i]) continue;
-    uint32_t at = moved(r, layout->jumps[i].at);
     out[at + 1] = (uint8_t)(layout->labels[layout->jumps[i].label] - (at + 2));
   }
 }
@@ -149,6 +162,7 @@ static void write_distances(const Relax *r, uint8_t *out, Arena *arena, Compiled
   const Layout *layout = r->layout;
   VEC(CodeLink) links = {0};
   uint32_t j = 0;
+  Cursor cursor = {0, 0};
   for (uint32_t i = 0; i < layout->code->fixups.n; i++) {
     Fixup fixup = layout->code->fixups.items[i];
     while (j < layout->n_jumps && layout->jumps[j].at + 6 < fixup.at) j++;
@@ -158,7 +172,7 @@ static void write_distances(const Relax *r, uint8_t *out, Arena *arena, Compiled
       is_gone |= field == fixup.at && r->is_short[k];
     }
     if (is_gone) continue;
-    uint32_t at = moved(r, fixup.at);
+    uint32_t at = moved_next(r, &cursor, fixup.at);
     if (fixup.label & LABEL_LINK) {
       CodeLink link = {at, fixup.label & 0x0FFFFFFF, (uint8_t)(fixup.label >> 28 & 7), fixup.tail};
       VEC_PUSH(arena, &links, link);
@@ -172,11 +186,13 @@ static void write_distances(const Relax *r, uint8_t *out, Arena *arena, Compiled
 
 static void move_positions(Relax *r) {
   Layout *layout = r->layout;
-  for (uint32_t i = 0; i < layout->n_labels; i++) layout->labels[i] = moved(r, layout->labels[i]);
+  for (uint32_t i = 0; i < layout->n_labels; i++)
+    layout->labels[i] += r->pads[r->label_aligned[i]] - r->saved[r->label_jump[i]];
+  Cursor cursor = {0, 0};
   for (uint32_t i = 0; i < layout->n_sites; i++) {
     CodeSite *site = &layout->sites[i];
     bool is_call = site->trap == TRAP_NONE; /* ends where padding may follow */
-    site->at = is_call ? moved(r, site->at - 1) + 1 : moved(r, site->at);
+    site->at = moved_next(r, &cursor, site->at - is_call) + is_call;
     if (site->handler != 0) site->handler = layout->labels[site->handler];
   }
 }
