@@ -182,7 +182,8 @@ void live_run(Mach *f) {
     keep_live(&live, f->rpo[i]);
   }
   for (uint32_t i = 0; i < f->n_order; i++) inherit(&live, f->rpo[i]);
-  for (uint32_t i = f->n_order; i-- > 0;) {
+  for (uint32_t i = f->n_order; i-- > 0;) { /* what is in no loop is right already */
+    if (MACH_BLOCK(f, f->rpo[i])->depth == 0) continue;
     walk_block(&live, f->rpo[i], true);
     keep_live(&live, f->rpo[i]);
   }
