@@ -1039,16 +1039,14 @@ Ref fold_division(Ir *ir, Op op, Ref a, Ref b) {
 
 /* Folding again */
 
+Ref fold_node(Ir *ir, const Node *node) {
+  if (node->op == IR_SELECT) return fold_select(ir, node->a, node->b, node->c);
+  if (node->op >= IR_FIRST || !(op_info[node->op].flags & OPF_PURE)) return share(ir, node);
+  return node->b != 0 ? fold_binary(ir, (Op)node->op, node->a, node->b)
+                      : fold_unary(ir, (Op)node->op, node->a);
+}
+
 Ref fold_again(Ir *ir, Ref ref) {
   const Node node = *NODE(ir, ref);
-  Ref found;
-  if (node.op == IR_SELECT) {
-    found = fold_select(ir, node.a, node.b, node.c);
-  } else if (node.op < IR_FIRST && (op_info[node.op].flags & OPF_PURE)) {
-    found = node.b != 0 ? fold_binary(ir, (Op)node.op, node.a, node.b)
-                        : fold_unary(ir, (Op)node.op, node.a);
-  } else {
-    found = share(ir, &node);
-  }
-  return found;
+  return fold_node(ir, &node);
 }

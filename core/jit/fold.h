@@ -56,5 +56,7 @@ static inline bool fold_is_const(const Ir *ir, Ref x, uint64_t *bits) {
 /* Folds and shares a node whose operands were changed; returns itself when there is nothing better.
  */
 Ref fold_again(Ir *ir, Ref ref);
+/* A floating node like this one, folded and shared; it is none of the Ir's nodes. */
+Ref fold_node(Ir *ir, const Node *node);
 
 #endif

@@ -2,9 +2,9 @@
  * control-flow graph whose blocks keep an ordered list of effects.
  *
  * Passes, in order (passes.c runs them): build (from a validated body; folds and shares nodes as
- * they are made, inlines small callees), cfg, memopt, place (gives every floating node a block and
- * an order); then the machine's own: isel, live, spill, color, moves, emit. Node 0 and block 0 are
- * "none". Everything lives in the arena of one compilation.
+ * they are made, inlines small callees), cfg, memopt, unroll, place (gives every floating node a
+ * block and an order); then the machine's own: isel, live, spill, color, moves, emit. Node 0 and
+ * block 0 are "none". Everything lives in the arena of one compilation.
  *
  * What holds after each pass
  *   build    Every block can be reached from the entry, or has no predecessors but the entry's

@@ -36,7 +36,8 @@ static void extend_to_end(Slots *s, const MBlock *block, uint32_t end) {
     const MBlock *succ = MACH_BLOCK(f, block->succs[i]);
     for (uint32_t j = 0; j < succ->n_live; j++) extend(s, succ->live[j].v, end);
     if (succ->n_phis == 0) continue;
-    for (uint32_t j = 0; j < succ->n_phis; j++) extend(s, succ->phi_args[block->pred_index][j], end);
+    for (uint32_t j = 0; j < succ->n_phis; j++)
+      extend(s, succ->phi_args[block->pred_index][j], end);
   }
 }
 
