@@ -50,6 +50,7 @@ typedef enum StubId {
   STUB_FUEL,    /* the same */
   STUB_SUBTYPE, /* the same, but for the flags: nonzero when the Func in rax has the type pushed */
   STUB_STACK,   /* the prologue found no room */
+  STUB_ENTER,   /* as STUB_POLL, from a prologue: there is no frame yet */
   STUB_THROW,   /* the exception in rsi */
   STUB_COUNT
 } StubId;

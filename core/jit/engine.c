@@ -219,14 +219,24 @@ static void on_fuel(Instance *instance, char *sp) {
   go_on(instance, act, run_out_of_fuel(act, act->value_top));
 }
 
-/* The callee's prologue found no room: it has no frame yet. */
-static void on_stack(Instance *instance, char *sp) {
+/* From a prologue: the callee has no frame yet. */
+static void mark_caller(Instance *instance, char *sp) {
   CodeSpace *space;
   const CodeRecord *record = code_find(return_address(sp) - 1, &space);
   char *at = sp + sizeof(void *);
   mark(instance, return_address(at),
        at + sizeof(void *) + (record != NULL ? record->param_bytes : 0));
+}
+
+static void on_stack(Instance *instance, char *sp) {
+  mark_caller(instance, sp);
   leave_with_trap(instance, TRAP_STACK_EXHAUSTED);
+}
+
+static void on_enter(Instance *instance, char *sp) {
+  Act *act = instance->act;
+  mark_caller(instance, sp);
+  go_on(instance, act, run_poll(act, act->value_top));
 }
 
 /* Inside an adapter: the guest's frame is its caller. */
@@ -318,6 +328,7 @@ static bool handle_fault(OsFault *fault) {
 /* Compiling */
 
 static void *on_compile(Instance *instance, uint32_t func, char *sp);
+static void on_count(Instance *instance, const Func *func, char *sp);
 
 /* A run that was entered directly, and resumed, returns to the resume. */
 static RunStatus put_result(Act *act, Slot result, double as_float) {
@@ -330,12 +341,14 @@ static RunStatus put_result(Act *act, Slot result, double as_float) {
 
 static StubCalls stub_calls = {.poll = on_poll,
                                .fuel = on_fuel,
+                               .enter = on_enter,
                                .has_type = has_type,
                                .stack = on_stack,
                                .throw_ = on_throw,
                                .no_room = on_no_room,
                                .fault = on_fault,
                                .compile = on_compile,
+                               .count = on_count,
                                .call = on_call,
                                .back = on_back,
                                .direct = {.resumed = put_result}};
@@ -368,7 +381,9 @@ static void add_stub_piece(Batch *batch, RecordKind kind, uint32_t type) {
   Buf code;
   buf_init(&code, &batch->arena);
   if (kind == RECORD_ADAPTER) {
-    stubs_adapter(&code, comp, &stub_calls, target.has_avx, &jit_engine, &site->at);
+    const AdapterOptions options = {
+        .ops = &jit_engine, .has_avx = target.has_avx, .counts_fuel = batch->space->counts_fuel};
+    stubs_adapter(&code, comp, &stub_calls, options, &site->at);
     piece.compiled.frame_bytes = ADAPTER_FRAME;
     piece.compiled.param_bytes = abi_param_bytes(comp);
   } else {
@@ -495,18 +510,40 @@ static void note_failure(Act *act, const Error *error) {
   act->error_kind = error->kind;
 }
 
+static void note_no_memory(Act *act) {
+  Error error;
+  error_set(&error, ERROR_MEMORY, "out of code memory");
+  note_failure(act, &error);
+}
+
+/* Compiling takes more stack than guests have to spare: it is done on the host's. */
+typedef struct CompileTask {
+  CodeSpace *space;
+  uint32_t func;
+} CompileTask;
+
+static RunStatus do_compile(Act *act, void *data, Slot *slots) {
+  const CompileTask *task = data;
+  CodeSpace *space = task->space;
+  Error error;
+  (void)slots;
+  os_mutex_lock(&space->owner->lock);
+  bool is_done = is_compiled(space, task->func) || compile(space, task->func, &error);
+  os_mutex_unlock(&space->owner->lock);
+  if (is_done) return RUN_DONE;
+  note_failure(act, &error);
+  return RUN_TRAP;
+}
+
 static void *on_compile(Instance *instance, uint32_t func, char *sp) {
   CodeSpace *space = space_of(instance);
-  Error error;
-  os_mutex_lock(&space->owner->lock);
-  bool is_done = is_compiled(space, func) || compile(space, func, &error);
-  os_mutex_unlock(&space->owner->lock);
-  if (UNLIKELY(!is_done)) {
-    mark_call(instance, sp);
-    note_failure(instance->act, &error);
-    leave(instance, RUN_TRAP);
-  }
   uint32_t own = func - space->owner->module->n_imported_funcs;
+  if (!is_compiled(space, func)) {
+    CompileTask task = {space, func};
+    Act *act = instance->act;
+    mark_call(instance, sp);
+    go_on(instance, act, stack_call_host(act, do_compile, &task, NULL, act->value_top));
+  }
   void *code = atomic_load(&space->slots[own]);
   instance->own_funcs[own].code = code;
   return code;
@@ -559,7 +596,8 @@ static CodeSpace *new_space(JitModule *owner, unsigned index) {
   return NULL;
 }
 
-static CodeSpace *open_space(JitModule *owner, unsigned index) {
+/* Under the module's lock. */
+static CodeSpace *open_locked(JitModule *owner, unsigned index) {
   CodeSpace *space = atomic_load(&owner->spaces[index]);
   if (space != NULL) return space;
   space = new_space(owner, index);
@@ -569,6 +607,43 @@ static CodeSpace *open_space(JitModule *owner, unsigned index) {
   if (owner->is_eager || owner->cache != NULL) (void)fill_space(space, (Str){0}, &error);
   atomic_store(&owner->spaces[index], space);
   return space;
+}
+
+static CodeSpace *open_space(JitModule *owner, unsigned index) {
+  os_mutex_lock(&owner->lock);
+  CodeSpace *space = open_locked(owner, index);
+  os_mutex_unlock(&owner->lock);
+  return space;
+}
+
+/* From now on the instance runs this code; frames of other code that are there go on. */
+static void set_space(Instance *instance, CodeSpace *space) {
+  const Module *module = instance->module;
+  instance->engine_data = space;
+  instance->counts_fuel = space->counts_fuel;
+  for (uint32_t i = 0; i < module->n_funcs - module->n_imported_funcs; i++)
+    instance->own_funcs[i].code = atomic_load_explicit(&space->slots[i], memory_order_acquire);
+}
+
+/* A run under a fuel limit enters an instance without one: it counts, too. */
+static RunStatus do_count(Act *act, void *data, Slot *slots) {
+  Instance *instance = data;
+  const CodeSpace *space = space_of(instance);
+  (void)slots;
+  CodeSpace *counting =
+      open_space(space->owner, SPACE_FUEL | (space->checks_memory ? SPACE_CHECKS : 0));
+  if (counting == NULL) {
+    note_no_memory(act);
+    return RUN_TRAP;
+  }
+  set_space(instance, counting);
+  return RUN_DONE;
+}
+
+static void on_count(Instance *instance, const Func *func, char *sp) {
+  Act *act = instance->act;
+  mark(instance, return_address(sp), sp + sizeof(void *) + abi_param_bytes(&func->type->comp));
+  go_on(instance, act, stack_call_host(act, do_count, func->instance, NULL, act->value_top));
 }
 
 /* Some memory that could have guard pages has none here. */
@@ -590,15 +665,11 @@ static bool prepare_instance(Instance *instance) {
   if (owner == NULL) return false;
   unsigned index =
       (instance->limits.has_fuel ? SPACE_FUEL : 0) | (wants_checks(instance) ? SPACE_CHECKS : 0);
-  os_mutex_lock(&owner->lock);
   CodeSpace *space = open_space(owner, index);
-  os_mutex_unlock(&owner->lock);
   if (space == NULL) return false;
-  instance->engine_data = space;
+  set_space(instance, space);
   bool is_pinned = module->n_memories != 0 && instance->memories[0]->is_guarded;
   instance->memory_base = is_pinned ? instance->memories[0]->base : NULL;
-  for (uint32_t i = 0; i < module->n_funcs - module->n_imported_funcs; i++)
-    instance->own_funcs[i].code = atomic_load_explicit(&space->slots[i], memory_order_acquire);
   return true;
 }
 
@@ -611,16 +682,18 @@ static RunStatus run(Act *act) {
   typedef RunStatus Entry(Act *, void *, Instance *, Slot *);
   Func *func = act->func;
   Instance *instance = func->instance;
-  CodeSpace *space = space_of(instance);
   if (UNLIKELY(!is_thread_prepared)) is_thread_prepared = os_prepare_thread();
+  if (act->instance == NULL) act->instance = instance;
+  if (UNLIKELY(act->instance->limits.has_fuel && !instance->counts_fuel)) {
+    RunStatus status = stack_call_host(act, do_count, instance, NULL, act->value_top);
+    if (status != RUN_DONE) return status;
+  }
+  CodeSpace *space = space_of(instance);
   Entry *entry = (Entry *)(uintptr_t)entry_of(space, instance->module->funcs[func->index].type);
   if (UNLIKELY(entry == NULL)) {
-    Error error;
-    error_set(&error, ERROR_MEMORY, "out of code memory");
-    note_failure(act, &error);
+    note_no_memory(act);
     return RUN_TRAP;
   }
-  if (act->instance == NULL) act->instance = instance;
   set_running(instance, act);
   act->frames = NULL;
   return entry(act, func->code, instance, act->slots);

@@ -158,6 +158,7 @@ struct Instance {
   char *helper_sp;    /* end of the caller's frame, while a helper runs */
   void *memory_base;  /* of memory 0, when that never moves */
   void *engine_data;  /* its code */
+  bool counts_fuel;   /* that does */
   Space *space;       /* where it allocates objects; an empty one at first */
 };
 

@@ -44,6 +44,94 @@ test("timeout", function()
   t.traps("limit", "timeout", i.exports.spin)
 end)
 
+-- What has no loop: recursion that doubles at every level, in one function and in many; tail calls.
+test("timeout without loops", function()
+  local parts = {"(module (func $f0)"}
+  for i = 1, 64 do
+    parts[#parts + 1] = ("(func $f%d (call $f%d) (call $f%d))"):format(i, i - 1, i - 1)
+  end
+  parts[#parts + 1] = [[
+    (func $twice (export "twice") (param i32)
+      (if (local.get 0) (then (call $twice (i32.sub (local.get 0) (i32.const 1)))
+        (call $twice (i32.sub (local.get 0) (i32.const 1))))))
+    (func (export "levels") (call $f64))
+    (func $a (export "tail") (return_call $b)) (func $b (return_call $a))
+    (func $c (export "own") (return_call $c))
+    (table funcref (elem $d))
+    (func $d (export "table") (return_call_indirect (i32.const 0)))
+    (func (export "fine") (result i32) (i32.const 7)))]]
+  local i = assert(wasm.instantiate(table.concat(parts, "\n"), nil, {timeout = 0.05}))
+  for _, name in ipairs {"twice", "levels", "tail", "own", "table"} do
+    t.traps("limit", "timeout", i.exports[name], name == "twice" and 64 or nil)
+    eq(i.exports.fine(), 7)
+  end
+end)
+
+test("tail calls between instances need no stack", function()
+  local a = assert(wasm.instantiate([[(module (table (export "t") 2 funcref)
+    (global (export "n") (mut i32) (i32.const 0))
+    (type $f (func (param i32 i64 f64 f32 i32 i32 i32 i32 i32 i32) (result i64)))
+    (memory (export "a") 1)
+    (func $even (export "even") (type $f)
+      (i32.store (i32.const 0) (local.get 0))
+      (if (i32.eqz (local.get 0)) (then (return (i64.extend_i32_s (local.get 9)))))
+      (return_call_indirect (type $f) (i32.sub (local.get 0) (i32.const 1)) (local.get 1)
+        (local.get 2) (local.get 3) (local.get 4) (local.get 5) (local.get 6) (local.get 7)
+        (local.get 9) (local.get 8) (i32.const 1)))
+    (elem (i32.const 0) $even)
+    (func (export "start") (param i32) (result i64)
+      (i64.add (i64.extend_i32_u (i32.load (i32.const 8)))
+        (call $even (local.get 0) (i64.const 1) (f64.const 2) (f32.const 3) (i32.const 4)
+          (i32.const 5) (i32.const 6) (i32.const 7) (i32.const 8) (i32.const 9))))
+    (data (i32.const 8) "\64\00"))]]))
+  local b = assert(wasm.instantiate([[(module (import "e" "t" (table 2 funcref))
+    (import "e" "even" (func $even (param i32 i64 f64 f32 i32 i32 i32 i32 i32 i32) (result i64)))
+    (memory (export "b") 1)
+    (func $odd (param i32 i64 f64 f32 i32 i32 i32 i32 i32 i32) (result i64)
+      (i32.store (i32.const 4) (local.get 0))
+      (if (i32.eqz (local.get 0)) (then (return (i64.const -1))))
+      (return_call $even (i32.sub (local.get 0) (i32.const 1)) (local.get 1) (local.get 2)
+        (local.get 3) (local.get 4) (local.get 5) (local.get 6) (local.get 7) (local.get 8)
+        (local.get 9)))
+    (elem (i32.const 1) $odd))]], {e = a.exports}))
+  eq(tonumber(tostring(a.exports.start(1000000))), 109)
+  eq(tonumber(tostring(a.exports.start(1000002))), 108)
+  eq(tonumber(tostring(a.exports.start(1000001))), 99)
+  eq(b.exports.b:load("u32", 4), 0)
+end)
+
+test("fuel of the first instance counts in others", function()
+  local spins = [[(module (func (export "count") (param i32) (result i32) (local $i i32)
+    (loop $l (local.set $i (i32.add (local.get $i) (i32.const 1)))
+      (br_if $l (i32.lt_u (local.get $i) (local.get 0)))) (local.get $i)))]]
+  local used = {}
+  for _, engine in ipairs(wasm.config().supported.engines) do
+    local spinner = assert(wasm.load(spins, {engine = engine}))
+    local caller = assert(wasm.load([[(module (import "e" "count" (func $c (param i32) (result i32)))
+      (table funcref (elem $c)) (type $f (func (param i32) (result i32)))
+      (func (export "direct") (param i32) (result i32) (call $c (local.get 0)))
+      (func (export "tail") (param i32) (result i32) (return_call $c (local.get 0)))
+      (func (export "table") (param i32) (result i32)
+        (call_indirect (type $f) (local.get 0) (i32.const 0))))]], {engine = engine}))
+    for _, way in ipairs {"direct", "tail", "table", "closure"} do
+      local other = assert(spinner:instantiate())
+      eq(other.exports.count(100), 100)
+      local count = other.exports.count
+      local first = assert(caller:instantiate({e = {count = way ~= "closure" and count
+        or function(n) return count(n) end}}, {fuel = 100000}))
+      local call = first.exports[way == "closure" and "direct" or way]
+      eq(call(10000), 10000)
+      local left = fuel_of(first)
+      eq(left < 90000, true)
+      used[way] = used[way] or left
+      eq(left, used[way], way)
+      t.traps("limit", "fuel", call, 1000000)
+      eq(fuel_of(first), 0)
+      eq(other.exports.count(1000000), 1000000)
+    end
+  end
+end)
+
 test("memory", function()
   local source = [[(module (memory (export "m") 1)
     (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0))))]]

@@ -16,6 +16,9 @@
  * A function of another instance, of the host or of another engine is called through the adapter of
  * its type, with the Func in rax: an adapter changes instances, or puts the arguments into slots of
  * the value stack and calls C. Code that calls through a Func compares its instance with r15 first.
+ * A tail call out of a function that an adapter called needs no adapter's frame of its own: that
+ * one puts the instance back whatever runs meanwhile. So instances may call on and on in one
+ * another's place.
  *
  * Prologue: rsp compared with [r15 + Instance.stack_limit], except in small leaf functions; then
  * rsp moves once, for the whole frame; stack arguments of a call lie below it while the call is

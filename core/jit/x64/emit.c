@@ -316,6 +316,17 @@ static void run_block(Emit *e, uint32_t b) {
 
 /* The frame */
 
+/* Whoever calls looks up before, so that recursion, and calls that double at every level, end when
+ * they should. */
+static void look_up(Emit *e) {
+  emit_poll_flag(e, R10);
+  enc_alu_mi(&e->out, ALU_CMP, 4, mem_at(R10, 0), 0);
+  const Cold *cold = emit_cold(e, COLD_ENTER, NULL);
+  uint32_t back = cold->back;
+  emit_jump_if(e, CC_NE, cold->label);
+  emit_bind(e, back);
+}
+
 static void prologue(Emit *e) {
   Asm *out = &e->out;
   if (e->f->has_calls || e->frame > 2048) {
@@ -327,6 +338,7 @@ static void prologue(Emit *e) {
     enc_alu_rm(out, ALU_CMP, 8, sp, mem_at(R15, offsetof(Instance, stack_limit)));
     emit_jump_if(e, CC_B, emit_cold(e, COLD_STACK, NULL)->label);
   }
+  if (e->f->has_calls) look_up(e);
   if (e->frame != 0) enc_alu_ri(out, ALU_SUB, 8, RSP, (int32_t)e->frame);
 }
 
@@ -355,6 +367,7 @@ static void emit_one_cold(Emit *e, Cold copy) {
       enc_ud2(out);
       return;
     case COLD_STACK: enc_call_label(out, emit_link(LINK_STUB, STUB_STACK)); return;
+    case COLD_ENTER: enc_call_label(out, emit_link(LINK_STUB, STUB_ENTER)); break;
     case COLD_POLL: /* the guest may have been suspended, and stores have merged */
       call_stub(e, STUB_POLL, cold->ins->at);
       if (cold->ins->n_uses != 0) emit_poll_flag(e, emit_reg(INS_OPERANDS(e->f, cold->ins)));
@@ -471,6 +484,8 @@ void emit_run(Mach *f, Compiled *out) {
     run_block(&e, order[i]);
   }
   for (uint32_t i = 0; i < e.colds.n; i++) emit_one_cold(&e, e.colds.items[i]);
+  /* Adapters look at what follows a call: there has to be something. */
+  for (unsigned i = 0; f->has_calls && i < 8; i++) asm_byte(&e.out, 0xCC);
   while (asm_at(&e.out) % 16 != 0) asm_byte(&e.out, 0xCC);
   VEC_PUSH(f->arena, &e.aligned, asm_at(&e.out)); /* again when jumps got shorter */
   emit_pool(&e);

@@ -8,6 +8,7 @@
 typedef enum ColdKind {
   COLD_TRAP,
   COLD_STACK,
+  COLD_ENTER,
   COLD_POLL,
   COLD_FUEL,
   COLD_ADAPTER,

@@ -82,7 +82,6 @@ static void call(Isel *s, Ref ref, const Node *node, Mop op, const CompType *typ
 /* Results in memory go where the caller wants them from this function. */
 static void tail_call(Isel *s, const Node *node, Mop op, const CompType *type, VReg func) {
   const VReg *args = ask_for_args(s, node);
-  isel_add_temp(s, isel_begin(s, MOP_POLL, 8), KIND_I64);
   Ins *ins = isel_begin(s, op, 8);
   ins->flags |= INS_LEAVES;
   ins->imm = (uint32_t)node->imm;

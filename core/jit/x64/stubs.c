@@ -36,6 +36,22 @@ static void land_here(Asm *out, uint32_t jump) {
   out->code.at[jump - 1] = (uint8_t)(asm_at(out) - jump);
 }
 
+/* The same over any distance. */
+static uint32_t jump_far(Asm *out, unsigned cc) {
+  asm_byte(out, 0x0F);
+  asm_byte(out, 0x80 | cc);
+  asm_u32(out, 0);
+  return asm_at(out);
+}
+
+static void land_far(Asm *out, uint32_t jump) {
+  store_u32(out->code.at + jump - 4, asm_at(out) - jump);
+}
+
+static void jump_back(Asm *out, unsigned cc, uint32_t target) {
+  store_u32(out->code.at + jump_far(out, cc) - 4, target - asm_at(out));
+}
+
 /* All registers on the stack, which is then aligned. rbx: what rsp was before. */
 static const uint8_t saved[] = {RAX, RCX, RDX, RBX, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13};
 enum { SAVED_VECTORS = 16 * 16 };
@@ -151,6 +167,8 @@ void stubs_common(Buf *buf, const StubCalls *calls, bool has_avx, uint32_t n_laz
   stub_watch(&out, (uintptr_t)calls->poll);
   PLACE(stubs[STUB_FUEL]);
   stub_watch(&out, (uintptr_t)calls->fuel);
+  PLACE(stubs[STUB_ENTER]);
+  stub_watch(&out, (uintptr_t)calls->enter);
   PLACE(stubs[STUB_SUBTYPE]);
   stub_subtype(&out, calls);
   PLACE(stubs[STUB_STACK]);
@@ -442,20 +460,43 @@ static const size_t shared_fields[] = {offsetof(Instance, act), offsetof(Instanc
                                        offsetof(Instance, fuel_left)};
 static const uint8_t field_regs[] = {R10, R12, R13};
 
-/* Into an instance that compiled code runs in: it gets what the run has noted in the caller's. */
-static void call_across(Asm *out, const CompType *type, uint32_t *return_at) {
-  int32_t n_stack = (int32_t)abi_param_bytes(type);
+/* To that of the Func in rax, which gets what the run has noted in the present one. */
+static void change_instance(Asm *out) {
   for (unsigned i = 0; i < COUNT_OF(shared_fields); i++)
     enc_rm(out, ENC_MOV, 8, field_regs[i], instance_field(shared_fields[i]));
   enc_rm(out, ENC_MOV, 8, R15, mem_at(RAX, offsetof(Func, instance)));
   for (unsigned i = 0; i < COUNT_OF(shared_fields); i++)
     enc_rm(out, ENC_MOV_STORE, 8, field_regs[i], instance_field(shared_fields[i]));
   enc_rm(out, ENC_MOV, 8, R14, instance_field(offsetof(Instance, memory_base)));
+}
+
+static void begin_adapter(Asm *out) {
+  enc_push(out, R15);
+  enc_alu_ri(out, ALU_SUB, 8, RSP, ADAPTER_FRAME - 8);
+  enc_rm(out, ENC_MOV_STORE, 8, R11, mem_at(RSP, FRAME_R11));
+}
+
+/* A no-op behind the call of an adapter. Whoever was called from there may call on in its place:
+ * the adapter puts back the instance whatever ran. The first four bytes stand for themselves; no
+ * code of a guest's choice follows a call. */
+enum { NOP_LONG = 0x00801F0F, MARK = 0x52494C4C };
+static void mark_return(Asm *out) {
+  asm_byte(out, NOP_LONG & 0xFF);
+  asm_byte(out, NOP_LONG >> 8 & 0xFF);
+  asm_byte(out, NOP_LONG >> 16);
+  asm_u32(out, MARK);
+}
+
+/* Into an instance that compiled code runs in. */
+static void call_across(Asm *out, const CompType *type, uint32_t *return_at) {
+  int32_t n_stack = (int32_t)abi_param_bytes(type);
+  change_instance(out);
   if (n_stack != 0) enc_alu_ri(out, ALU_SUB, 8, RSP, n_stack);
   for (int32_t at = 0; at < n_stack; at += 16)
     copy(out, TYPE_V128, mem_at(RSP, at), mem_at(RSP, n_stack + FRAME_STACK + at));
   enc_call_m(out, mem_at(RAX, offsetof(Func, code)));
   *return_at = asm_at(out);
+  mark_return(out);
   static const uint8_t free_regs[] = {R8, R9, R10};
   for (unsigned i = 0; i < COUNT_OF(shared_fields); i++)
     enc_rm(out, ENC_MOV, 8, free_regs[i], instance_field(shared_fields[i]));
@@ -470,28 +511,27 @@ static void leave_adapter(Asm *out, const CompType *type) {
   enc_ret(out, abi_param_bytes(type));
 }
 
-/* A long jump forward, and its target. */
-static uint32_t jump_far(Asm *out, unsigned cc) {
-  asm_byte(out, 0x0F);
-  asm_byte(out, 0x80 | cc);
-  asm_u32(out, 0);
-  return asm_at(out);
+/* The callee counts no fuel yet, and the run does. */
+static void see_to_fuel(Asm *out, const StubCalls *calls) {
+  save_all(out);
+  enc_rr(out, ENC_MOV, 8, RDI, R15);
+  enc_rr(out, ENC_MOV, 8, RSI, RAX);
+  enc_rm(out, ENC_LEA, 8, RDX, above_saved(0));
+  call_c(out, (uintptr_t)calls->count);
+  restore_all(out);
+  asm_byte(out, 0xE9); /* the adapter from its start */
+  asm_u32(out, 0u - (asm_at(out) + 4));
 }
 
-static void land_far(Asm *out, uint32_t jump) {
-  store_u32(out->code.at + jump - 4, asm_at(out) - jump);
-}
-
-void stubs_adapter(Buf *buf, const CompType *type, const StubCalls *calls, bool has_avx,
-                   const EngineOps *ops, uint32_t *return_at) {
+/* An adapter is called or jumped to with rsp at the guest's return address. */
+void stubs_adapter(Buf *buf, const CompType *type, const StubCalls *calls, AdapterOptions options,
+                   uint32_t *return_at) {
   Asm out;
-  begin(&out, buf, has_avx);
-  enc_push(&out, R15);
-  enc_alu_ri(&out, ALU_SUB, 8, RSP, ADAPTER_FRAME - 8);
-  enc_rm(&out, ENC_MOV_STORE, 8, R11, mem_at(RSP, FRAME_R11));
+  begin(&out, buf, options.has_avx);
   enc_rm(&out, ENC_MOV, 8, R10, mem_at(RAX, offsetof(Func, instance)));
   enc_rr(&out, ENC_TEST, 8, R10, R10);
   uint32_t of_guest = jump_far(&out, CC_NE);
+  begin_adapter(&out);
   if (SWITCHES_ITSELF) {
     call_host(&out, type, calls);
   } else {
@@ -499,13 +539,33 @@ void stubs_adapter(Buf *buf, const CompType *type, const StubCalls *calls, bool 
   }
   leave_adapter(&out, type);
   land_far(&out, of_guest);
-  enc_mov_ri(&out, R12, (uintptr_t)ops);
+  enc_mov_ri(&out, R12, (uintptr_t)options.ops);
   enc_alu_rm(&out, ALU_CMP, 8, R12, mem_at(R10, offsetof(Instance, ops)));
-  uint32_t is_ours = jump_far(&out, CC_E);
-  call_by_slots(&out, type, calls);
-  leave_adapter(&out, type);
-  land_far(&out, is_ours);
+  uint32_t of_other = jump_far(&out, CC_NE);
+  uint32_t uncounted = 0;
+  if (options.counts_fuel) {
+    enc_alu_mi(&out, ALU_CMP, 1, mem_at(R10, offsetof(Instance, counts_fuel)), 0);
+    uncounted = jump_far(&out, CC_E);
+  }
+  enc_rm(&out, ENC_MOV, 8, R12, mem_at(RSP, 0));
+  enc_alu_mi(&out, ALU_CMP, 4, mem_at(R12, 3), MARK);
+  uint32_t marked = jump_far(&out, CC_E);
+  uint32_t called = asm_at(&out);
+  begin_adapter(&out);
   call_across(&out, type, return_at);
+  leave_adapter(&out, type);
+  land_far(&out, marked);
+  enc_alu_mi(&out, ALU_CMP, 4, mem_at(R12, 0), (int32_t)(NOP_LONG | (MARK & 0xFFu) << 24));
+  jump_back(&out, CC_NE, called);
+  change_instance(&out);
+  enc_jmp_m(&out, mem_at(RAX, offsetof(Func, code)));
+  if (options.counts_fuel) {
+    land_far(&out, uncounted);
+    see_to_fuel(&out, calls);
+  }
+  land_far(&out, of_other);
+  begin_adapter(&out);
+  call_by_slots(&out, type, calls);
   leave_adapter(&out, type);
   align(&out);
   *buf = out.code;

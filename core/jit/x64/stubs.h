@@ -12,6 +12,7 @@
 typedef struct StubCalls {
   void (*poll)(Instance *instance, char *sp);
   void (*fuel)(Instance *instance, char *sp);
+  void (*enter)(Instance *instance, char *sp);
   bool (*has_type)(const Func *func, const Type *type);
   /* These do not return. */
   void (*stack)(Instance *instance, char *sp);
@@ -19,6 +20,8 @@ typedef struct StubCalls {
   void (*no_room)(Instance *instance, const Func *func, char *sp);
   void (*fault)(const uint8_t *pc, Instance *instance, char *sp);
   /* These do. */
+  /* Sees to it that the instance of the Func counts fuel; sp is at the guest's return address. */
+  void (*count)(Instance *instance, const Func *func, char *sp);
   void *(*compile)(Instance *instance, uint32_t func, char *sp);
   void (*call)(Instance *instance, Func *func, Slot *slots, const uint8_t *pc, char *sp);
   /* A host function has returned, and there is more to do than to go on. */
@@ -42,9 +45,14 @@ enum { ADAPTER_FRAME = 24, ADAPTER_INSTANCE = 16 };
 
 void stubs_common(Buf *out, const StubCalls *calls, bool has_avx, uint32_t n_lazy,
                   uint32_t first_lazy, StubOffsets *offsets);
-/* Calls the Func in rax from code that calls a function of the type. `ops` is the engine's. */
-void stubs_adapter(Buf *out, const CompType *type, const StubCalls *calls, bool has_avx,
-                   const EngineOps *ops, uint32_t *return_at);
+/* Calls the Func in rax from code that calls a function of the type, or jumps to it. */
+typedef struct AdapterOptions {
+  const EngineOps *ops; /* of the compiler */
+  bool has_avx;
+  bool counts_fuel; /* the calling code does */
+} AdapterOptions;
+void stubs_adapter(Buf *out, const CompType *type, const StubCalls *calls, AdapterOptions options,
+                   uint32_t *return_at);
 /* C: RunStatus entry(Act *, void *code, Instance *, Slot *slots). */
 void stubs_entry(Buf *out, const CompType *type, bool has_avx, uint32_t *return_at);
 
