@@ -220,9 +220,9 @@ static void add_repeats(lua_State *L, int n) {
 }
 
 static bool is_same_place(lua_State *L, int frames, int i) {
-  static const char *const fields[] = {"module", "index", "offset"};
+  static const char *const fields[] = {"module", "index", "offset", "func", "line"};
   bool is_same = i > 1;
-  for (int k = 0; is_same && k < 3; k++) {
+  for (int k = 0; is_same && k < 5; k++) {
     compat_rawgeti(L, frames, i - 1);
     compat_rawgeti(L, frames, i);
     lua_getfield(L, -2, fields[k]);

@@ -442,6 +442,8 @@ group_asan() {
   done
   wast_options=
   check "asan: damaged modules" mutate_modules
+  suite "asan: damaged debug information" build/asan/tests/dwarf 300 1 tests/data/inlined4.wasm \
+    tests/data/inlined5.wasm
   if [ -f build/asan/lua/5.4/wasm.so ]; then
     for engine in $engines; do
       suite "asan: lua tests on lua5.4, $engine" run_lua_suite build/asan lua5.4 5.4 \
@@ -547,6 +549,7 @@ group_aarch64() {
 }
 
 group_style() {
+  check "lists of files" lua5.4 scripts/rockspec.lua --check
   if [ -z "$(c_sources)" ]; then
     skip "clang-format" "no git repository"
   elif is_here clang-format; then

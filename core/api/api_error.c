@@ -5,6 +5,7 @@
  */
 #include <stdio.h>
 
+#include "../module/dwarf.h"
 #include "../module/names.h"
 #include "../runtime/trap.h"
 #include "api.h"
@@ -100,10 +101,45 @@ static Str func_name(const FrameInfo *frame) {
   return name.size != 0 ? name : export_name(frame->module, frame->func);
 }
 
-static size_t texts_size(const FrameInfo *frames, uint32_t n) {
+/* A line of the backtrace: a guest frame, or a call that was inlined in one. */
+typedef struct Line {
+  const FrameInfo *frame;
+  Str func;
+  SourcePlace place;
+} Line;
+
+/* Paths come from the module, and are of no use when they are longer than this. */
+enum { PATH_MAX_SIZE = 4096 };
+
+/* 0: no path, as of code that stands for no line. */
+static size_t path_size(const SourcePlace *place) {
+  size_t size = 0;
+  if (place->line == 0) return 0;
+  for (int i = 0; i < 3; i++) size += place->path[i].size != 0 ? place->path[i].size + 1 : 0;
+  return size <= PATH_MAX_SIZE ? size : 0;
+}
+
+static uint32_t lines_of(const FrameInfo *frames, uint32_t n, Line *out, uint32_t room) {
+  uint32_t n_lines = 0;
+  for (uint32_t i = 0; i < n && n_lines < room; i++) {
+    SourcePlace places[FRAMES_MAX];
+    uint32_t n_places =
+        dwarf_places(frames[i].module, frames[i].offset, places, MIN(room - n_lines, FRAMES_MAX));
+    for (uint32_t k = 0; k + 1 < n_places; k++) {
+      out[n_lines++] = (Line){&frames[i], places[k].func, places[k]};
+    }
+    SourcePlace last = n_places != 0 ? places[n_places - 1] : (SourcePlace){0};
+    Str func = func_name(&frames[i]);
+    out[n_lines++] = (Line){&frames[i], func.size != 0 ? func : last.func, last};
+  }
+  return n_lines;
+}
+
+static size_t texts_size(const Line *lines, uint32_t n) {
   size_t size = 0;
   for (uint32_t i = 0; i < n; i++) {
-    size += frames[i].module->name.size + 1 + func_name(&frames[i]).size + 1;
+    size += lines[i].frame->module->name.size + 1 + lines[i].func.size + 1;
+    size += path_size(&lines[i].place);
   }
   return size;
 }
@@ -116,30 +152,47 @@ static const char *put_text(char **room, Str text) {
   return at;
 }
 
-static void fill_frames(rille_Error *object, const FrameInfo *frames, uint32_t n) {
+/* NULL when it is not known. */
+static const char *put_path(char **room, const SourcePlace *place) {
+  if (path_size(place) == 0) return NULL;
+  const char *path = *room;
+  for (int i = 0; i < 3; i++) {
+    if (place->path[i].size == 0) continue;
+    if (*room != path) (*room)[-1] = '/';
+    put_text(room, place->path[i]);
+  }
+  return path;
+}
+
+static void fill_frames(rille_Error *object, const Line *lines, uint32_t n) {
   object->frames = (rille_Frame *)(void *)(object + 1);
   object->n_frames = n;
   char *room = (char *)(object->frames + n);
   for (uint32_t i = 0; i < n; i++) {
-    object->frames[i] = (rille_Frame){.module = put_text(&room, frames[i].module->name),
-                                      .func = put_text(&room, func_name(&frames[i])),
-                                      .index = frames[i].func,
-                                      .offset = frames[i].offset};
+    const FrameInfo *frame = lines[i].frame;
+    object->frames[i] = (rille_Frame){.module = put_text(&room, frame->module->name),
+                                      .func = put_text(&room, lines[i].func),
+                                      .index = frame->func,
+                                      .offset = frame->offset,
+                                      .file = put_path(&room, &lines[i].place),
+                                      .line = lines[i].place.line};
   }
   if (n != 0 && object->frames[0].func[0] != '\0') object->func = object->frames[0].func;
 }
 
 static rille_Error *error_with_frames(Error *error, const Act *act) {
   FrameInfo frames[FRAMES_MAX];
+  Line lines[FRAMES_MAX];
   uint32_t n = act != NULL ? trap_frames(act, frames, FRAMES_MAX) : 0;
   if (n != 0) {
     error->offset = frames[0].offset;
     error->func = frames[0].func;
   }
-  rille_Error *object = error_new(n * sizeof(rille_Frame) + texts_size(frames, n));
+  uint32_t n_lines = lines_of(frames, n, lines, FRAMES_MAX);
+  rille_Error *object = error_new(n_lines * sizeof(rille_Frame) + texts_size(lines, n_lines));
   if (object == NULL) return &no_memory;
   fill_error(object, error);
-  fill_frames(object, frames, n);
+  fill_frames(object, lines, n_lines);
   return object;
 }
 

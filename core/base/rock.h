@@ -14,6 +14,7 @@
 #define RILLE_HAS_COMPILER 1
 #endif
 
+/* Written by scripts/rockspec.lua: system headers. */
 #include <assert.h>
 #include <dirent.h>
 #include <dlfcn.h>
@@ -21,6 +22,8 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <link.h>
+#include <malloc.h>
 #include <math.h>
 #include <netdb.h>
 #include <poll.h>
@@ -47,6 +50,7 @@
 #include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
+/* End of what it writes. */
 
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF

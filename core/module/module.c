@@ -2,6 +2,7 @@
  */
 #include "module.h"
 
+#include "dwarf.h"
 #include "names.h"
 
 Module *module_load(Alloc *alloc, const uint8_t *bytes, size_t size, const LoadOptions *options,
@@ -31,6 +32,7 @@ static void release_types(Module *module) {
 void module_release(Module *module) {
   if (atomic_fetch_sub_explicit(&module->refs, 1, memory_order_acq_rel) != 1) return;
   names_free(module);
+  dwarf_free(module);
   release_types(module);
   Alloc *alloc = module->alloc;
   arena_clear(&module->arena);

@@ -148,6 +148,7 @@ struct Module {
   uint32_t code_at, code_size;
   uint64_t memory64s, table64s; /* of the first 64: bit set when addresses are i64 */
   void *_Atomic names;          /* Names, made once; see names.h */
+  void *_Atomic dwarf;          /* Dwarf, made once; see dwarf.h */
   void *_Atomic engine_data; /* what the active engine keeps per module; freed through EngineOps */
   void *_Atomic data_image;  /* runtime/image.c: its initial data, once it is known to be wanted */
   const void *engine_ops;    /* the EngineOps it was loaded for; set by the loader, once */

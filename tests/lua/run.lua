@@ -5,7 +5,7 @@
 
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
 local files = {
-  "values", "misuse", "errors", "module", "imports", "instance", "memory", "pack", "table",
+  "values", "misuse", "errors", "dwarf", "module", "imports", "instance", "memory", "pack", "table",
   "global", "func", "calls", "gc", "exception", "coroutine", "limits", "collect", "state", "wasi",
   "loader", "extism", "emscripten", "repl", "ffi", "examples", "luajit", "reference",
   "hostile", "native",
