@@ -16,7 +16,7 @@ endfunction()
 
 # Each of these is a program of its own: the script runner, the corpus, round trips, fuzzers.
 file(GLOB programs CONFIGURE_DEPENDS ${RILLE_TEST_DIR}/spec/*.c)
-list(APPEND programs ${RILLE_TEST_DIR}/fuzz/mutate.c)
+list(APPEND programs ${RILLE_TEST_DIR}/fuzz/mutate.c ${RILLE_TEST_DIR}/fuzz/dwarf.c)
 foreach(source ${programs})
   get_filename_component(name ${source} NAME_WE)
   rille_add_program(${name} ${source})
@@ -29,7 +29,7 @@ set(RILLE_EVAL ${RILLE_TEST_DIR}/ir/eval.c ${RILLE_TEST_DIR}/ir/eval_helper.c)
 rille_add_program(wast_ir ${RILLE_EVAL} ${RILLE_TEST_DIR}/spec/wast.c)
 # Beside the interpreter, on random modules: the evaluator has a name of its own then.
 file(GLOB RILLE_DIFFER CONFIGURE_DEPENDS ${RILLE_TEST_DIR}/fuzz/*.c)
-list(FILTER RILLE_DIFFER EXCLUDE REGEX "/mutate[.]c$")
+list(FILTER RILLE_DIFFER EXCLUDE REGEX "/(mutate|dwarf)[.]c$")
 rille_add_program(ir_differ ${RILLE_EVAL} ${RILLE_DIFFER})
 target_compile_definitions(ir_differ PRIVATE RILLE_EVAL_BESIDE)
 
