@@ -112,6 +112,7 @@ build = {
         "core/jit/serialize.c",
         "core/jit/slots.c",
         "core/jit/spill.c",
+        "core/jit/unroll.c",
         "core/jit/x64/abi.c",
         "core/jit/x64/direct.c",
         "core/jit/x64/emit.c",
