@@ -79,7 +79,7 @@ end
 
 local function check_function(name, entry, exports)
   local f = exports[name]
-  local declared = ctype.text(entry.type, false, name)
+  local declared = ctype.prototype(entry.type, entry.params, name)
   if f == nil then
     return ("'%s' is declared (%s, %s), but the module does not export it"):format(name, declared,
       ctype.signature(entry.type))
@@ -164,9 +164,7 @@ local function listing(room)
   for _, entry in ipairs(room.scope.order) do
     local declared = room.scope[entry.list][entry.name]
     if entry.list == "functions" then
-      local t = ctype.func(declared.type.result, declared.type.params)
-      t = declared.params and { kind = "func", result = t.result, params = declared.params } or t
-      lines[#lines + 1] = "  " .. ctype.text(t, false, entry.name)
+      lines[#lines + 1] = "  " .. ctype.prototype(declared.type, declared.params, entry.name)
     else
       lines[#lines + 1] = "  " .. ctype.text(declared.type, declared.const, entry.name)
     end

@@ -28,6 +28,7 @@ local function to_float(value)
 end
 
 local function is_true(value)
+  if value.k == "str" then return true end
   if value.k == "f64" then return value.v ~= 0 end
   return core.arith("!=", value.v, 0, value.k) ~= 0
 end

@@ -81,10 +81,12 @@ local function number_of(t)
   return type_numbers[t]
 end
 
--- `params` is a list of {type=, name=}; names make no other type.
+-- `params` is a list of {type=}; their names belong to a declaration, not to the type.
 function ctype.func(result, params)
-  local key = {}
-  for i, param in ipairs(params) do key[i] = number_of(param.type) end
+  local key, nameless = {}, {}
+  for i, param in ipairs(params) do
+    key[i], nameless[i] = number_of(param.type), { type = param.type }
+  end
   local text = table.concat(key, ",")
   local known = result.functions
   if not known then
@@ -93,7 +95,7 @@ function ctype.func(result, params)
   end
   local t = known[text]
   if not t then
-    t = { kind = "func", result = result, params = params }
+    t = { kind = "func", result = result, params = nameless }
     known[text] = t
   end
   return t
@@ -219,6 +221,11 @@ function ctype.text(t, is_const, inner)
   local name = (is_const and "const " or "") .. t.name
   if inner == "" then return name end
   return name .. " " .. inner
+end
+
+-- The declaration of a function, with the names of the parameters where `params` has them.
+function ctype.prototype(t, params, name)
+  return ctype.text({ kind = "func", result = t.result, params = params or t.params }, false, name)
 end
 
 -- ---- What is like what --------------------------------------------------------------------------
