@@ -225,9 +225,23 @@ local function user_function(plugin, import)
   return function(...) return f(plugin.current, ...) end
 end
 
+-- A function of a module that is not there yet, since it waits for the one that imports it.
+local function later(plugin, import)
+  if import.kind ~= "func" then return nil end
+  return wasm.func(import.type, function(...)
+    local instance = plugin.instances[import.module]
+    local f = instance and instance.exports[import.name]
+    if wasm.type(f) ~= "func" then
+      wasm.trap(('"%s" "%s": no function, or called too early'):format(import.module, import.name))
+    end
+    return f(...)
+  end)
+end
+
 -- What one import of a module is given; nil and an error.
 local function resolve(plugin, name, import)
   local linked = plugin.instances[import.module]
+  if not linked and plugin.modules[import.module] then return later(plugin, import) end
   if linked and linked.exports[import.name] then return linked.exports[import.name] end
   local f = user_function(plugin, import)
   if f then return f end
@@ -280,9 +294,7 @@ local function link(plugin, name, path)
   path[name] = true
   for _, import in ipairs(module.imports) do
     local needed = import.module
-    if path[needed] and needed ~= name then
-      return nil, link_error(name, import, "the modules import one another")
-    elseif plugin.modules[needed] and not plugin.instances[needed] and needed ~= name then
+    if plugin.modules[needed] and not plugin.instances[needed] and not path[needed] then
       local ok, err = link(plugin, needed, path)
       if not ok then return nil, err end
     end
@@ -351,7 +363,7 @@ end
 -- Everything that a plugin needs before its first call: true, or nil and an error.
 local function start(plugin)
   local memory = plugin.limits.memory
-  local instance, err = kernel.new(memory)
+  local instance, err = kernel.new(memory, plugin.options.engine)
   if not instance then return nil, err end
   plugin.instances, plugin.kernel = {}, instance
   plugin.current = setmetatable({ kernel = instance.exports, plugin = plugin }, Current)

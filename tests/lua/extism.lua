@@ -119,6 +119,19 @@ t.test("blocks do not overlap and are reused", function()
   t.eq(tonumber(k.alloc(1)), 4096)
 end)
 
+-- Haskell's kit frees the key of config_get itself, after the host has; the value must not be there.
+t.test("a block that was freed is not given out at once", function()
+  local k = assert(kernel.new()).exports
+  local first = k.alloc(8)
+  k.free(first)
+  t.eq(k.alloc(8) ~= first, true)
+  local n = 0
+  repeat n = n + 1 until k.alloc(8) == first
+  t.eq(n == (65536 - 4096) / 16 - 1, true)
+  t.eq(tonumber(k.memory_bytes()), 65536)
+  t.eq(tonumber(k.alloc(8)), 65536)
+end)
+
 t.test("the kernel's edges", function()
   local k = assert(kernel.new()).exports
   local function n(value) return tonumber(value) end
@@ -494,12 +507,32 @@ t.test("linked modules", function()
 end)
 
 t.test("modules that import one another", function()
-  local function circular(from, name)
-    return ([[(module (import "%s" "f" (func)) (func (export "f")))]]):format(from, name)
+  local function half(other, name, base)
+    return ([[(module (import "%s" "count" (func $other (param i32) (result i32)))
+      (func (export "count") (param $n i32) (result i32)
+        (if (result i32) (local.get $n)
+          (then (i32.add (i32.const 1) (call $other (i32.sub (local.get $n) (i32.const 1)))))
+          (else (i32.const %d))))
+      (func (export "%s") (result i32) (call $other (i32.const 5))))]]):format(other, base, name)
   end
-  fails("link", "the modules import one another", extism.new { wasm = {
-    { name = "a", data = circular "b" }, { name = "b", data = circular "a" },
-    { data = circular "a" } } })
+  local plugin = assert(extism.new { wasm = { { name = "a", data = half("b", "x", 100) },
+    { name = "b", data = half("a", "y", 200) },
+    { data = [[(module (import "a" "x" (func $x (result i32))) (import "b" "y" (func $y (result i32)))
+      (func (export "run") (result i32) (i32.add (call $x) (call $y))))]] } } })
+  t.eq(select(2, plugin:call "run").code, 105 + 205)
+  plugin = assert(extism.new { wasm = { { name = "a", data = half("b", "x", 100) },
+    { name = "b", data = [[(module (import "a" "missing" (func $f (param i32) (result i32)))
+      (func (export "count") (param i32) (result i32) (call $f (i32.const 0))))]] },
+    { data = [[(module (import "a" "x" (func $x (result i32)))
+      (func (export "run") (result i32) (call $x)))]] } } })
+  t.raises('"a" "missing": no function, or called too early', plugin.call, plugin, "run")
+end)
+
+t.test("a plugin on the other engine", function()
+  for _, engine in ipairs(wasm.config().supported.engines) do
+    local plugin = new(nil, { engine = engine })
+    t.eq(plugin:call("count", "banana"), "3 3", engine)
+  end
 end)
 
 t.test("imports that are not there", function()

@@ -9,7 +9,8 @@
 -- or the top bit with the number of the next free block of that size class. Its first 256 words
 -- belong to the 4096 bytes of $data that are never given out, since address 0 means none; they hold
 -- the first free block of each class. Classes are multiples of 16 up to 128, then eighths of powers
--- of two.
+-- of two. A free block is given out again only where the memory would have to grow otherwise: some
+-- kits free a key that they have handed over, and would free what took its place.
 
 local wasm = require "wasm"
 
@@ -63,17 +64,18 @@ local text = [[
     (call $class (i32.wrap_i64 (local.get $n)))
     (local.set $size)
     (local.set $class (i32.shl (i32.const 2)))
-    (local.set $word (i32.load $map (local.get $class)))
-    (if (local.get $word) (then ;; the first free one of its class: its word becomes the length
-      (local.set $word (i32.shl (local.get $word) (i32.const 2)))
-      (i32.store $map (local.get $class)
-        (i32.and (i32.load $map (local.get $word)) (i32.const 0x7fffffff)))
-      (i32.store $map (local.get $word) (i32.wrap_i64 (local.get $n)))
-      (return (i64.extend_i32_u (i32.shl (local.get $word) (i32.const 2))))))
     (local.set $end
       (i64.add (global.get $position) (i64.extend_i32_u (local.get $size))))
-    (if (i64.gt_u (local.get $end) (i64.const 0xffff0000)) (then (return (i64.const 0))))
-    (if (i32.eqz (call $reserve (local.get $end))) (then (return (i64.const 0))))
+    (if (i64.gt_u (local.get $end) (call $data_size)) (then
+      (local.set $word (i32.load $map (local.get $class)))
+      (if (local.get $word) (then ;; the first free one of its class: its word becomes the length
+        (local.set $word (i32.shl (local.get $word) (i32.const 2)))
+        (i32.store $map (local.get $class)
+          (i32.and (i32.load $map (local.get $word)) (i32.const 0x7fffffff)))
+        (i32.store $map (local.get $word) (i32.wrap_i64 (local.get $n)))
+        (return (i64.extend_i32_u (i32.shl (local.get $word) (i32.const 2))))))
+      (if (i64.gt_u (local.get $end) (i64.const 0xffff0000)) (then (return (i64.const 0))))
+      (if (i32.eqz (call $reserve (local.get $end))) (then (return (i64.const 0))))))
     (i32.store $map (i32.wrap_i64 (i64.shr_u (global.get $position) (i64.const 2)))
       (i32.wrap_i64 (local.get $n)))
     (global.get $position)
@@ -168,14 +170,18 @@ local text = [[
     (global.set $error (i64.const 0))))
 ]]
 
-local module -- of this Lua state
+local modules = {} -- of this Lua state, by engine
 
---- A kernel with memory of its own, `bytes` at most: nil and an error when that is too little.
-function kernel.new(bytes)
+--- A kernel with memory of its own, `bytes` at most: nil and an error when that is too little. The
+-- engine has to be that of the modules that call it.
+function kernel.new(bytes, engine)
+  engine = engine or wasm.config().engine
+  local module = modules[engine or "default"]
   if not module then
     local err
-    module, err = wasm.load(text, { name = "extism" })
+    module, err = wasm.load(text, { name = "extism", engine = engine })
     if not module then return nil, err end
+    modules[engine or "default"] = module
   end
   -- A quarter for the map, and a page of each from the start.
   return module:instantiate(nil, { memory = bytes and bytes + bytes / 4 + 131072 })
