@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.." || exit 1
 . scripts/packages.sh
 
 # The groups run in two lanes, side by side, once the build is there.
-lane_one="unit spec ir corpus text lua wasi kits libraries apps module command valgrind"
+lane_one="unit spec ir fuzz corpus text lua wasi kits libraries apps module command valgrind"
 lane_two="asan hard clang interpreter aarch64 packages style"
 shared=${RILLE_SHARED:-../shared}
 spec_repository=https://github.com/WebAssembly/spec
@@ -298,6 +298,27 @@ group_ir() {
     unset IR_STAGE
     wast=wast wast_options=
   fi
+}
+
+# Random modules and damaged ones of the specification in the interpreter and in the compiler, from
+# seeds that never change. For a hunt, other seeds: build/release/tests/ir_differ, see differ.c.
+group_fuzz() {
+  if [ "$engines" = interpreter ]; then
+    skip "differential fuzzing" "the compiler makes code for x86-64 only"
+    return
+  fi
+  for options in "" "--refs" "--refs --simd --no-fuel" "--memory64 --simd"; do
+    # shellcheck disable=SC2086 # several words
+    check "random modules $options" build/release/tests/ir_differ --compiler $options 1 1000
+  done
+  if find_spec_tests; then
+    check "damaged modules of the specification" damage_spec_modules
+  fi
+}
+
+damage_spec_modules() {
+  find "$spec_dir/core" "$spec_dir/legacy" -name '*.wast' | sort |
+    xargs build/release/tests/ir_differ --compiler 1 4000
 }
 
 group_corpus() {

@@ -435,10 +435,55 @@ void build_enter(Builder *b, uint32_t func) {
   b->fuel = 0;
 }
 
+/* Does the instruction end a block of fuel? `depth` counts the labels that were left before it. */
+static bool ends_fuel_block(const Builder *b, Op op, uint32_t *depth) {
+  switch (op) {
+    case OP_END: return b->ctls.items[b->ctls.n - 1 - (*depth)++].kind != CTL_LOOP;
+    case OP_LOOP:
+    case OP_IF:
+    case OP_ELSE:
+    case OP_CATCH:
+    case OP_CATCH_ALL:
+    case OP_DELEGATE:
+    case OP_BR:
+    case OP_BR_IF:
+    case OP_BR_TABLE:
+    case OP_BR_ON_NULL:
+    case OP_BR_ON_NON_NULL:
+    case OP_BR_ON_CAST:
+    case OP_BR_ON_CAST_FAIL:
+    case OP_RETURN:
+    case OP_RETURN_CALL:
+    case OP_RETURN_CALL_INDIRECT:
+    case OP_RETURN_CALL_REF:
+    case OP_THROW:
+    case OP_THROW_REF:
+    case OP_RETHROW:
+    case OP_UNREACHABLE: return true;
+    default: return false;
+  }
+}
+
+/* An inlined function never comes back: what follows the call in its block is no code, but was paid
+ * for when the block was entered. */
+static void pay_for_rest(Builder *b) {
+  Reader reader = b->frame.reader;
+  uint32_t depth = 0, opened = 0;
+  while (reader.at < reader.end) {
+    Instr instr;
+    instr_read(&reader, &instr);
+    build_block_cost(b, instr.op);
+    opened += instr.op == OP_BLOCK || instr.op == OP_TRY || instr.op == OP_TRY_TABLE;
+    if (opened != 0 && instr.op == OP_END) return;
+    if (ends_fuel_block(b, instr.op, &depth)) return;
+  }
+}
+
 void build_leave(Builder *b) {
   b->locals.n = b->local_kinds.n = b->frame.first_local;
   b->frame = b->callers.items[--b->callers.n];
   b->fuel = b->frame.fuel;
+  if (b->now == 0 && b->fuel != 0) pay_for_rest(b);
 }
 
 /* Finishing */

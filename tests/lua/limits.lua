@@ -32,6 +32,27 @@ test("fuel is deterministic", function()
   end
 end)
 
+-- A block is paid for when it is entered, also what follows a call that never returns.
+test("fuel of calls that never return is the same in every engine", function()
+  local source = [[(module
+    (func $trap (result i32) (unreachable))
+    (func (export "plain") (result i32)
+      (i32.add (i32.mul (call $trap) (i32.const 3)) (i32.const 4)))
+    (func (export "loop") (result i32)
+      (i32.add (loop (result i32) (i32.mul (call $trap) (i32.const 3))) (i32.const 4)))
+    (func (export "block") (result i32)
+      (i32.mul (block (result i32) (i32.eqz (call $trap))) (i32.const 4)))
+    (func (export "branch") (result i32)
+      (block (result i32) (br_if 0 (i32.const 1) (i32.eqz (call $trap))))))]]
+  for name, cost in pairs { plain = 6, loop = 6, block = 3, branch = 5 } do
+    for _, engine in ipairs(wasm.config().supported.engines) do
+      local i = assert(wasm.instantiate(source, nil, {fuel = 100, engine = engine}))
+      t.traps("trap", "unreachable", i.exports[name])
+      eq(100 - fuel_of(i), cost, name .. " in the " .. engine)
+    end
+  end
+end)
+
 test("zero fuel", function()
   local i = assert(wasm.instantiate(spin, nil, {fuel = 0}))
   t.traps("limit", "fuel", i.exports.count, 1)
