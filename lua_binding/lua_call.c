@@ -916,7 +916,7 @@ lua_CFunction wasm_entry_for(Entry *entry) {
 }
 
 bool wasm_is_entry(lua_CFunction function) {
-  return function == wasm_entry;
+  return function == wasm_entry || function == wasm_ffi_call;
 }
 #endif
 

@@ -29,6 +29,9 @@ typedef struct Ref {
 } Ref;
 
 static FORCE_INLINE Ref *test_ref(lua_State *L, int at) {
+#if LUA_VERSION_NUM < 502
+  if (lua_type(L, at) != LUA_TUSERDATA) return NULL; /* the length of a number makes it a string */
+#endif
   Ref *ref = lua_rawlen(L, at) == sizeof *ref ? lua_touserdata(L, at) : NULL;
   return LIKELY(ref && ref->mark == &ref_mark) ? ref : NULL;
 }
@@ -272,15 +275,13 @@ static int new_access(lua_State *L) {
 
 /* ---- Calls ------------------------------------------------------------------------------------*/
 
-#if HAS_CALLK
-
-/* A block of the guest's memory that is used as a stack by calls on the main thread of Lua. A call
- * that raised has left its part there: a frame of the C stack that is not above the running one, or
- * was another thread's, is gone. Coroutines need another way, since their frames move. */
+/* A block of the guest's memory that is used as a stack by calls on the main thread of Lua, so that
+ * what one takes is free again when it has ended. One that raised has left its part there; which of
+ * them have is known by their keys. Coroutines need another way: their calls end in any order. */
 typedef struct Arena {
   uint32_t base, size, top, n_frames;
   struct {
-    uintptr_t address;
+    uintptr_t key;
     pthread_t thread;
     uint32_t start;
   } frames[32];
@@ -299,7 +300,6 @@ typedef struct Call {
 /* Behind those of an exported function. */
 enum {
   CALL_SELF = UP_OWNER + 1,
-  CALL_EXPORT,
   CALL_SLOW,
   CALL_MEMORY,
   CALL_ACCEPTS,
@@ -321,29 +321,23 @@ static int set_arena(lua_State *L) {
   return 0;
 }
 
-static void drop_dead_frames(Arena *arena, uintptr_t here) {
-  while (arena->n_frames > 0) {
-    uint32_t last = arena->n_frames - 1;
-    bool is_alive = arena->frames[last].address > here &&
-                    pthread_equal(arena->frames[last].thread, pthread_self());
-    if (is_alive) return;
-    arena->top = arena->frames[last].start;
-    arena->n_frames = last;
-  }
+/* Forgets the frames from number n on. */
+static void cut_arena(Arena *arena, uint32_t n) {
+  if (n == arena->n_frames) return;
+  arena->top = arena->frames[n].start;
+  arena->n_frames = n;
 }
 
-/* Copies the string at `at` into the arena for the call whose C frame is `here`. */
-static bool read_string(lua_State *L, const Item *memory, int at, uintptr_t here, rille_Slot *out) {
+/* Copies the string at `at` into the arena for the call with that key. */
+static bool read_string(lua_State *L, const Item *memory, int at, uintptr_t key, rille_Slot *out) {
   Arena *arena = lua_touserdata(L, lua_upvalueindex(CALL_ARENA));
   size_t n;
   const char *text = lua_tolstring(L, at, &n);
   uint64_t size;
   uint32_t count = arena->n_frames;
-  if (count == 0 || arena->frames[count - 1].address != here) {
-    drop_dead_frames(arena, here);
-    count = arena->n_frames;
+  if (count == 0 || arena->frames[count - 1].key != key) {
     if (count == MOST_FRAMES) return false;
-    arena->frames[count].address = here;
+    arena->frames[count].key = key;
     arena->frames[count].thread = pthread_self();
     arena->frames[count].start = arena->top;
     arena->n_frames++;
@@ -357,17 +351,6 @@ static bool read_string(lua_State *L, const Item *memory, int at, uintptr_t here
   arena->top += ((uint32_t)n + ARENA_STEP) & ~(uint32_t)(ARENA_STEP - 1);
   *out = to;
   return true;
-}
-
-/* The call is over: what it took is free again, if it took anything. */
-static void leave_arena(lua_State *L, uintptr_t here) {
-  Arena *arena = lua_touserdata(L, lua_upvalueindex(CALL_ARENA));
-  uint32_t n = arena->n_frames;
-  while (n > 0 && arena->frames[n - 1].address < here) n--; /* of calls that raised */
-  if (n > 0 && arena->frames[n - 1].address == here) n--;
-  if (n == arena->n_frames) return;
-  arena->top = arena->frames[n].start;
-  arena->n_frames = n;
 }
 
 /* The address of the value at `at`, parameter i, if its type was accepted before. */
@@ -396,12 +379,12 @@ static bool read_narrow(lua_State *L, int at, unsigned bits, bool is_signed, ril
 }
 
 static FORCE_INLINE bool read_param(lua_State *L, const Item *memory, char letter, int at,
-                                    uintptr_t here, rille_Slot *out) {
+                                    uintptr_t key, rille_Slot *out) {
   switch (letter) {
     case 'i':
     case 'I': return lua_type(L, at) == LUA_TNUMBER && wasm_read_i32(L, at, out);
     case 's':
-      if (lua_type(L, at) == LUA_TSTRING) return read_string(L, memory, at, here, out);
+      if (lua_type(L, at) == LUA_TSTRING) return read_string(L, memory, at, key, out);
       return read_pointer(L, at, out);
     case 'x':
     case 'p': return read_pointer(L, at, out);
@@ -416,8 +399,8 @@ static FORCE_INLINE bool read_param(lua_State *L, const Item *memory, char lette
   }
 }
 
-/* Pushes what Lua is to have of the result. */
-static FORCE_INLINE int push_result(lua_State *L, const Call *call, rille_Slot x) {
+/* Pushes what Lua is to have of the result; `metatable` is where that of a pointer is. */
+static FORCE_INLINE int push_result(lua_State *L, const Call *call, int metatable, rille_Slot x) {
   switch (call->result) {
     case 'v': return 0;
     case 'i': lua_pushinteger(L, (int32_t)x); break;
@@ -434,10 +417,45 @@ static FORCE_INLINE int push_result(lua_State *L, const Call *call, rille_Slot x
       if ((uint32_t)x == 0) {
         lua_pushnil(L);
       } else {
-        push_ref(L, lua_upvalueindex(CALL_RESULT), call->result_type, (uint32_t)x);
+        push_ref(L, metatable, call->result_type, (uint32_t)x);
       }
   }
   return 1;
+}
+
+/* The Call for the letters at 4 and the result's type at 7, pushed by the caller. */
+static void fill_call(lua_State *L, Call *call) {
+  size_t n;
+  const char *letters = lua_tolstring(L, 4, &n);
+  *call = (Call){.result_type = (uint32_t)lua_tointeger(L, 7), .result = letters[0]};
+  call->n_params = (uint8_t)(n - 1);
+  memcpy(call->params, letters + 1, n - 1);
+}
+
+/* The arguments of caller() at 1 to 8 are right: the Entry, or NULL where the slow function has to
+ * do. */
+static Entry *check_caller(lua_State *L) {
+  size_t n;
+  (void)luaL_checklstring(L, 4, &n);
+  lua_settop(L, 8);
+  (void)wasm_check_item(L, 3, TYPE_MEMORY, "caller");
+  Entry *entry = wasm_test_entry(L, 1);
+  return entry && !entry->is_host && n >= 1 && n <= MOST_PARAMS + 1 ? entry : NULL;
+}
+
+#if HAS_CALLK
+
+/* Keys are places in the C stack: a frame that is not above the running one, or was another
+ * thread's, is gone. */
+static void drop_dead_frames(Arena *arena, uintptr_t here) {
+  uint32_t n = arena->n_frames;
+  while (n > 0) {
+    bool is_alive = arena->frames[n - 1].key > here &&
+                    pthread_equal(arena->frames[n - 1].thread, pthread_self());
+    if (is_alive) break;
+    n--;
+  }
+  cut_arena(arena, n);
 }
 
 static int slow_returned_go_on(lua_State *L, intptr_t unused) {
@@ -460,42 +478,155 @@ int wasm_ffi_call(lua_State *L) {
   const Entry *entry = lua_touserdata(L, lua_upvalueindex(UP_SELF));
   int n_given = lua_gettop(L), n = call->n_params;
   const Item *memory = lua_touserdata(L, lua_upvalueindex(CALL_MEMORY));
+  Arena *arena = lua_touserdata(L, lua_upvalueindex(CALL_ARENA));
   uintptr_t here = (uintptr_t)__builtin_frame_address(0);
   rille_Slot slots[MOST_PARAMS], result = 0;
   bool is_good = n_given >= n && !memory->is_closed && L == entry->runner.state->main;
+  if (is_good && UNLIKELY(arena->n_frames > 0)) drop_dead_frames(arena, here);
+  uint32_t n_frames = arena->n_frames;
   for (int i = 0; i < n && is_good; i++) {
     is_good = read_param(L, memory, call->params[i], i + 1, here, &slots[i]);
   }
   if (LIKELY(is_good)) is_good = wasm_enter_now(L, entry, slots, &result);
-  leave_arena(L, here);
+  if (arena->n_frames > n_frames) cut_arena(arena, n_frames);
   if (UNLIKELY(!is_good)) return call_slowly(L, n_given);
-  return push_result(L, call, result);
+  return push_result(L, call, lua_upvalueindex(CALL_RESULT), result);
 }
 
 /* caller(exported function, slow function, memory, letters of result and parameters, accepted types
  * for each parameter, metatable and type of a pointer that is the result, arena) -> function; that
  * is the slow one where the exported function was not made of numbers alone */
 static int new_caller(lua_State *L) {
-  size_t n;
-  const char *letters = luaL_checklstring(L, 4, &n);
-  lua_settop(L, 8);
-  (void)wasm_check_item(L, 3, TYPE_MEMORY, "caller");
-  const Entry *entry = wasm_test_entry(L, 1);
-  if (!entry || entry->is_host || n > MOST_PARAMS + 1 || n < 1) {
+  if (!check_caller(L)) {
     lua_settop(L, 2);
     return 1;
   }
   for (int i = 1; i <= UP_OWNER; i++) {
     if (!lua_getupvalue(L, 1, i)) lua_pushnil(L);
   }
-  Call *call = lua_newuserdata(L, sizeof *call);
-  *call = (Call){.result_type = (uint32_t)lua_tointeger(L, 7), .result = letters[0]};
-  call->n_params = (uint8_t)(n - 1);
-  memcpy(call->params, letters + 1, n - 1);
-  static const int upvalues[] = {1, 2, 3, 5, 6, 8};
+  fill_call(L, lua_newuserdata(L, sizeof(Call)));
+  static const int upvalues[] = {2, 3, 5, 6, 8};
   enum { N_UPVALUES = sizeof upvalues / sizeof upvalues[0] };
   for (int i = 0; i < N_UPVALUES; i++) lua_pushvalue(L, upvalues[i]);
   lua_pushcclosure(L, wasm_ffi_call, UP_OWNER + 1 + N_UPVALUES);
+  return 1;
+}
+
+#else
+
+/* Without lua_callk: a C step, as wasm_entry is one (lua_call.c), that converts by itself when the
+ * guest code has ended, however many host calls there were meanwhile. What takes Lua code, and
+ * calls of coroutines, are left to the Lua function that goes on with steps. */
+typedef struct FfiStep {
+  Runner runner;
+  Entry *target;
+  Arena *arena;
+  Call call;
+} FfiStep;
+
+Entry *wasm_ffi_entry(const void *step) {
+  return ((const FfiStep *)step)->target;
+}
+
+/* Keys are the serials of activations: what is newer than the innermost that is alive is dead. */
+static void drop_dead_frames(Arena *arena, const rille_Activation *alive) {
+  uint32_t n = arena->n_frames;
+  while (n > 0 && (!alive || arena->frames[n - 1].key > (uintptr_t)alive->user)) n--;
+  cut_arena(arena, n);
+}
+
+/* The metatable of pointers that are the result is attached to the step, which is at index 1 of
+ * resume_step and an upvalue of its own C function. */
+static int complete_call(lua_State *L, Runner *self, rille_Activation *a, rille_Status status) {
+  FfiStep *step = (FfiStep *)self;
+  if (!a) { /* Lua code has called: self, call, results */
+    lua_pushboolean(L, false);
+    lua_pushboolean(L, false);
+    lua_insert(L, 3);
+    lua_insert(L, 3);
+    return lua_gettop(L) - 2;
+  }
+  drop_dead_frames(step->arena, a->outer);
+  if (UNLIKELY(status != RILLE_DONE)) {
+    if (a->outer) rille_pause_clock(a);
+    return wasm_raise_run(L, a);
+  }
+  rille_Slot x = a->slots[0];
+  int at = lua_touserdata(L, 1) == (void *)step ? 1 : lua_upvalueindex(UP_SELF);
+  rille_finish(a);
+  lua_pushboolean(L, false);
+  lua_pushboolean(L, false);
+  if (step->call.result != 'p') return push_result(L, &step->call, 0, x) + 2;
+  compat_get_attached(L, at);
+  compat_rawgeti(L, -1, 1);
+  lua_remove(L, -2);
+  lua_insert(L, -3);
+  int n = push_result(L, &step->call, lua_gettop(L) - 2, x);
+  return n + 2;
+}
+
+/* What `check` calls next: the Lua function with the same arguments. */
+static int call_slowly(lua_State *L, int n_given) {
+  luaL_checkstack(L, 3, "too many arguments");
+  lua_settop(L, n_given);
+  lua_pushvalue(L, lua_upvalueindex(UP_SELF));
+  lua_pushlightuserdata(L, NULL);
+  lua_pushvalue(L, lua_upvalueindex(CALL_SLOW));
+  for (int i = 0; i < 3; i++) lua_insert(L, 1);
+  return n_given + 3;
+}
+
+int wasm_ffi_call(lua_State *L) {
+  FfiStep *step = lua_touserdata(L, lua_upvalueindex(UP_SELF));
+  const Inst *inst = step->target->inst;
+  const Item *memory = lua_touserdata(L, lua_upvalueindex(CALL_MEMORY));
+  int n_given = lua_gettop(L), n = step->call.n_params;
+  if (n_given < n || memory->is_closed || !inst->is_plain || L != inst->runner.state->main) {
+    return call_slowly(L, n_given);
+  }
+  rille_Activation *a = wasm_prepare(L, inst->runner.state, step->target->func);
+  drop_dead_frames(step->arena, a->outer);
+  for (int i = 0; i < n; i++) {
+    if (LIKELY(
+            read_param(L, memory, step->call.params[i], i + 1, (uintptr_t)a->user, &a->slots[i]))) {
+      continue;
+    }
+    drop_dead_frames(step->arena, a->outer);
+    rille_finish(a);
+    return call_slowly(L, n_given);
+  }
+  wasm_mark_frame(L, inst->runner.state, a);
+  return wasm_run(L, &step->runner, lua_upvalueindex(UP_SELF), a);
+}
+
+/* As above. */
+static int new_caller(lua_State *L) {
+  Entry *entry = check_caller(L);
+  if (!entry) {
+    lua_settop(L, 2);
+    return 1;
+  }
+  lua_getupvalue(L, 1, 2); /* the C step of the exported function */
+  int inner = lua_gettop(L);
+  FfiStep *step = compat_new_userdata(L, sizeof *step);
+  *step = (FfiStep){.runner = {complete_call, entry->runner.state}, .target = entry};
+  step->arena = lua_touserdata(L, 8);
+  fill_call(L, &step->call);
+  lua_createtable(L, 3, 0); /* what the step points to */
+  static const int held[] = {6, 1, 8};
+  for (int i = 0; i < 3; i++) {
+    lua_pushvalue(L, held[i]);
+    compat_rawseti(L, -2, i + 1);
+  }
+  compat_set_attached(L, -2);
+  for (int i = UP_REFS; i <= UP_OWNER; i++) {
+    if (!lua_getupvalue(L, inner, i)) lua_pushnil(L);
+  }
+  static const int upvalues[] = {2, 2, 3, 5, 6, 8}; /* the first is not used here */
+  enum { N_UPVALUES = sizeof upvalues / sizeof upvalues[0] };
+  for (int i = 0; i < N_UPVALUES; i++) lua_pushvalue(L, upvalues[i]);
+  lua_pushcclosure(L, wasm_ffi_call, UP_OWNER + N_UPVALUES);
+  wasm_wrap(L);
   return 1;
 }
 
@@ -565,20 +696,9 @@ __attribute__((visibility("default"))) int luaopen_wasm_ffi_core(lua_State *L);
 /* Needs wasm to be open in this Lua state. */
 int luaopen_wasm_ffi_core(lua_State *L) {
   static const luaL_Reg functions[] = {
-    {"new", new_ref},
-    {"get", get_ref},
-    {"holder", get_holder},
-    {"hold", hold_ref},
-    {"owner", new_owner},
-    {"free", free_owner},
-    {"access", new_access},
-    {"arith", arith},
-#if HAS_CALLK
-    {"arena", new_arena},
-    {"set_arena", set_arena},
-    {"caller", new_caller},
-#endif
-    {NULL, NULL}
+      {"new", new_ref},     {"get", get_ref},         {"holder", get_holder}, {"hold", hold_ref},
+      {"owner", new_owner}, {"free", free_owner},     {"access", new_access}, {"arith", arith},
+      {"arena", new_arena}, {"set_arena", set_arena}, {"caller", new_caller}, {NULL, NULL},
   };
   static const luaL_Reg owner[] = {{"__gc", owner_gc}, {NULL, NULL}};
   luaL_getmetatable(L, TYPE_MODULE);

@@ -26,11 +26,13 @@ Entry *wasm_test_entry(lua_State *L, int at) {
   lua_pop(L, 2);
   if (!is_ours || !lua_getupvalue(L, at, 2)) return NULL;
   lua_CFunction function = lua_tocfunction(L, -1);
-  if ((function != wasm_entry && function != wasm_typed_entry) || !lua_getupvalue(L, -1, UP_SELF)) {
+  if ((function != wasm_entry && function != wasm_typed_entry && function != wasm_ffi_call) ||
+      !lua_getupvalue(L, -1, UP_SELF)) {
     lua_pop(L, 1);
     return NULL;
   }
   Entry *entry = lua_touserdata(L, -1);
+  if (function == wasm_ffi_call) entry = wasm_ffi_entry(entry);
   lua_pop(L, 2);
   return entry;
 }

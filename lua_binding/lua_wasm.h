@@ -383,13 +383,15 @@ rille_Func *wasm_new_closure(lua_State *L, State *state, Inst *inst, int closure
                              uint32_t *id);
 int wasm_entry(lua_State *L);               /* the C function behind exported functions */
 lua_CFunction wasm_entry_for(Entry *entry); /* that, or a faster one */
-#if HAS_CALLK
 /* That behind functions of wasm.ffi, which has the same upvalues and more (lua_ffi.c). */
 int wasm_ffi_call(lua_State *L);
+#if HAS_CALLK
 /* Enters the function, which has at most eight parameters and one result, all numbers, when nothing
  * needs a second look. For C functions that wasm_is_entry knows. False: nothing
  * happened; whatever ends the run otherwise raises. */
 bool wasm_enter_now(lua_State *L, const Entry *entry, const rille_Slot *slots, rille_Slot *result);
+#else
+Entry *wasm_ffi_entry(const void *self); /* there its UP_SELF is not the Entry */
 #endif
 bool wasm_is_entry(lua_CFunction function);
 rille_Status wasm_poll(rille_Activation *activation);

@@ -1,8 +1,8 @@
 --- Calls in both directions: exported functions by their C types, Lua functions as C functions.
 --
 -- A function whose parameters and result are plain numbers is the exported function itself. Others
--- are Lua functions, written for their number of parameters, that convert each; where Lua has
--- lua_callk a C function (lua_ffi.c) comes first and does the usual cases. Strings, structures and
+-- are Lua functions, written for their number of parameters, that convert each; a C function
+-- (lua_ffi.c) comes first and does the usual cases. Strings, structures and
 -- Lua functions that are given live for the call: in the frame of the call, which is given back
 -- also when the call raises.
 
@@ -292,12 +292,16 @@ local function letter_of(t, is_result)
     return not is_result and (takes_strings(t) and "s" or takes_functions(t) and "x") or "p"
   end
   if t.kind == "enum" and t.size == 4 then return t.signed and "i" or "I" end
+  -- LuaJIT's uint64_t is made by Lua code.
+  if is_result and t.size == 8 and t.kind == "int" and not t.signed and convert.jit_ffi then
+    return nil
+  end
   local access = convert.access_of(t)
   return access and letters[access] or nil
 end
 
 local function fast_caller(room, ftype, f, slow, accepts)
-  if not core.caller or not room.memory then return slow end
+  if not room.memory then return slow end
   local text = {}
   for i, param in ipairs(ftype.params) do
     local letter = letter_of(param.type)
