@@ -172,6 +172,7 @@ typedef struct rille_LoadOptions {
   bool eager;             /* the compiler: all functions now, on all cores */
   bool native;       /* rille_load: take what rille_serialize gave, if it is whole. It holds machine
                         code that runs outside the sandbox: only from where nobody can forge it */
+  bool no_signals;   /* the compiler: check everything in the code, install no signal handlers */
   bool perf;         /* the compiler: name functions for Linux' perf in /tmp/perf-PID.map */
   bool gdb;          /* the compiler: describe functions to a debugger by GDB's interface */
   const char *cache; /* the compiler: a directory that keeps code between runs, or NULL */

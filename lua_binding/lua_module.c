@@ -94,6 +94,7 @@ static void read_options(lua_State *L, int at, const char *function, const char 
   out->load.deterministic = wasm_option_bool(L, at, function, "deterministic", false);
   out->load.eager = wasm_option_bool(L, at, function, "eager", false);
   out->load.native = wasm_option_bool(L, at, function, "native", false);
+  out->load.no_signals = !wasm_option_bool(L, config, function, "signals", true);
   out->load.perf = wasm_option_bool(L, config, function, "perf", false);
   out->load.gdb = wasm_option_bool(L, config, function, "gdb", false);
   out->load.cache = wasm_config_cache(L, config);

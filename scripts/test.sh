@@ -285,6 +285,10 @@ group_spec() {
     done
     suite "regressions, $engine" run_wast build/release tests/wat/regress
   done
+  if [ "$engines" != interpreter ] && [ -n "$spec_dir" ]; then
+    wast_options=--no-signals
+    suite "spec core, compiler without signals" run_wast build/release "$spec_dir/core"
+  fi
   wast_options=
 }
 

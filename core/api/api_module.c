@@ -170,6 +170,7 @@ static rille_Module *prepare(Module *module, const rille_LoadOptions *given, Str
   const EngineOps *ops = engine_ops_of(module);
   if (ops->prepare_module == NULL || given == NULL) return module_handle(module);
   PrepareOptions options = {.is_eager = given->eager,
+                            .is_quiet = given->no_signals,
                             .notes_perf = given->perf,
                             .notes_gdb = given->gdb,
                             .cache = given->cache,

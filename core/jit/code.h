@@ -30,7 +30,7 @@ typedef struct Region Region;
 
 typedef struct CodeSpace {
   JitModule *owner;
-  bool counts_fuel, checks_memory;
+  bool counts_fuel, checks_memory, is_quiet;
   char *base;
   size_t size;
   size_t data_bytes, used; /* `used` counts from base; both are whole pages */

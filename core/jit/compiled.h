@@ -52,6 +52,7 @@ typedef enum StubId {
   STUB_STACK,   /* the prologue found no room */
   STUB_ENTER,   /* as STUB_POLL, from a prologue: there is no frame yet */
   STUB_THROW,   /* the exception in rsi */
+  STUB_TRAP,    /* the site is that of the call */
   STUB_COUNT
 } StubId;
 

@@ -22,8 +22,10 @@
 
 enum { HEADROOM = 64 * 1024, BATCH_BYTES = 8 * 1024, BATCH_FUNCS = 64 };
 
-static JitTarget target;
-static _Atomic int target_state;
+/* Of code that faults, and of code that is quiet. */
+static JitTarget target, quiet_target;
+static _Atomic int target_state, catch_state;
+static bool can_catch;
 
 static CodeSpace *space_of(const Instance *instance) {
   return instance->engine_data;
@@ -315,6 +317,16 @@ static void on_fault(const uint8_t *pc, Instance *instance, char *sp) {
   leave_with_trap(instance, (Trap)site->trap);
 }
 
+/* From quiet code, by a call: its place is where the call starts. */
+static void on_trap(Instance *instance, char *sp) {
+  enum { CALL_BYTES = 5 };
+  CodeSpace *space;
+  const uint8_t *pc = return_address(sp) - CALL_BYTES;
+  const CodeSite *site = code_fault_site(code_find(pc, &space), pc);
+  mark(instance, pc + 1, sp + sizeof(void *));
+  leave_with_trap(instance, (Trap)site->trap);
+}
+
 static bool handle_fault(OsFault *fault) {
   CodeSpace *space;
   const CodeRecord *record = code_find(fault->pc, &space);
@@ -347,6 +359,7 @@ static StubCalls stub_calls = {.poll = on_poll,
                                .throw_ = on_throw,
                                .no_room = on_no_room,
                                .fault = on_fault,
+                               .trap = on_trap,
                                .compile = on_compile,
                                .count = on_count,
                                .call = on_call,
@@ -415,7 +428,7 @@ void jit_set_options(const CodeSpace *space, JitOptions *out) {
                       .checks_memory = space->checks_memory,
                       .inlines = true,
                       .checks_passes = CHECKS_PASSES,
-                      .target = &target};
+                      .target = space->is_quiet ? &quiet_target : &target};
 }
 
 static void compile_into(Batch *batch, uint32_t func) {
@@ -557,8 +570,26 @@ static void detect(void) {
   const char *seed = getenv("RILLE_SEED");
   target.random_seed = seed != NULL ? (uint32_t)strtoul(seed, NULL, 10) : 1;
 #endif
-  target.uses_signals = os_catch_faults(handle_fault);
+  quiet_target = target;
+  quiet_target.uses_signals = false;
   stub_calls.direct.token = direct_token();
+}
+
+static void catch_faults(void) {
+  can_catch = os_catch_faults(handle_fault);
+}
+
+/* Of modules that want it, and where it can be had. Handlers are installed for the first of them.
+ */
+static bool relies_on_faults(const JitModule *owner) {
+  if (owner->is_quiet) return false;
+  os_call_once(&catch_state, catch_faults);
+  return can_catch;
+}
+
+/* What all spaces of the module have in common. */
+static unsigned common_index(const JitModule *owner) {
+  return relies_on_faults(owner) ? 0 : SPACE_CHECKS | SPACE_QUIET;
 }
 
 bool jit_is_available(void) {
@@ -591,6 +622,7 @@ static CodeSpace *new_space(JitModule *owner, unsigned index) {
   if (space == NULL) return NULL;
   space->counts_fuel = (index & SPACE_FUEL) != 0;
   space->checks_memory = (index & SPACE_CHECKS) != 0;
+  space->is_quiet = (index & SPACE_QUIET) != 0;
   if (code_open(space, owner, &stub_calls, target.has_avx)) return space;
   free_space(space);
   return NULL;
@@ -630,8 +662,8 @@ static RunStatus do_count(Act *act, void *data, Slot *slots) {
   Instance *instance = data;
   const CodeSpace *space = space_of(instance);
   (void)slots;
-  CodeSpace *counting =
-      open_space(space->owner, SPACE_FUEL | (space->checks_memory ? SPACE_CHECKS : 0));
+  unsigned checks = space->checks_memory ? SPACE_CHECKS : 0;
+  CodeSpace *counting = open_space(space->owner, common_index(space->owner) | SPACE_FUEL | checks);
   if (counting == NULL) {
     note_no_memory(act);
     return RUN_TRAP;
@@ -654,17 +686,17 @@ static bool wants_checks(const Instance *instance) {
     bool could = !type->limits.is_64 && type->page_log2 == 16;
     if (could && !instance->memories[i]->is_guarded) return true;
   }
-  return !target.uses_signals;
+  return false;
 }
 
 static bool prepare_instance(Instance *instance) {
   os_call_once(&target_state, detect);
-  if (target.uses_signals) os_keep_catching_faults();
   Module *module = instance->module;
   JitModule *owner = module_of(module);
   if (owner == NULL) return false;
-  unsigned index =
-      (instance->limits.has_fuel ? SPACE_FUEL : 0) | (wants_checks(instance) ? SPACE_CHECKS : 0);
+  if (relies_on_faults(owner)) os_keep_catching_faults();
+  unsigned index = common_index(owner) | (instance->limits.has_fuel ? SPACE_FUEL : 0) |
+                   (wants_checks(instance) ? SPACE_CHECKS : 0);
   CodeSpace *space = open_space(owner, index);
   if (space == NULL) return false;
   set_space(instance, space);
@@ -682,13 +714,13 @@ static RunStatus run(Act *act) {
   typedef RunStatus Entry(Act *, void *, Instance *, Slot *);
   Func *func = act->func;
   Instance *instance = func->instance;
-  if (UNLIKELY(!is_thread_prepared)) is_thread_prepared = os_prepare_thread();
   if (act->instance == NULL) act->instance = instance;
   if (UNLIKELY(act->instance->limits.has_fuel && !instance->counts_fuel)) {
     RunStatus status = stack_call_host(act, do_count, instance, NULL, act->value_top);
     if (status != RUN_DONE) return status;
   }
   CodeSpace *space = space_of(instance);
+  if (UNLIKELY(!is_thread_prepared) && !space->is_quiet) is_thread_prepared = os_prepare_thread();
   Entry *entry = (Entry *)(uintptr_t)entry_of(space, instance->module->funcs[func->index].type);
   if (UNLIKELY(entry == NULL)) {
     note_no_memory(act);
@@ -735,12 +767,6 @@ static void stats(const Module *module, EngineStats *out) {
   }
 }
 
-/* Before it is known what instances will ask for: no fuel, and guard pages where they can be had.
- */
-static unsigned usual_index(void) {
-  return target.uses_signals ? 0 : SPACE_CHECKS;
-}
-
 static bool set_cache(JitModule *owner, const char *dir) {
   if (dir == NULL) return true;
   owner->cache_size = strlen(dir) + 1;
@@ -757,15 +783,17 @@ static bool prepare_module(Module *module, const PrepareOptions *options, Error 
     return false;
   }
   owner->is_eager = options->is_eager;
+  owner->is_quiet = options->is_quiet;
   owner->notes_perf = options->notes_perf;
   owner->notes_gdb = options->notes_gdb;
   if (!options->is_eager && options->native.size == 0) return true;
-  CodeSpace *space = new_space(owner, usual_index());
+  /* What instances will ask for as a rule. */
+  CodeSpace *space = new_space(owner, common_index(owner));
   if (space == NULL) {
     error_set(error, ERROR_MEMORY, "out of code memory");
     return false;
   }
-  atomic_store(&owner->spaces[usual_index()], space);
+  atomic_store(&owner->spaces[common_index(owner)], space);
   return fill_space(space, options->native, error) || !options->is_eager;
 }
 
@@ -773,7 +801,7 @@ static void serialize(Module *module, Buf *out) {
   os_call_once(&target_state, detect);
   Guard *guard = out->arena->guard;
   JitModule *owner = module_of(module);
-  CodeSpace *space = owner != NULL ? new_space(owner, usual_index()) : NULL;
+  CodeSpace *space = owner != NULL ? new_space(owner, common_index(owner)) : NULL;
   if (space == NULL) {
     error_set(guard->error, ERROR_MEMORY, "out of code memory");
     guard_raise(guard);

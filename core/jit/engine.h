@@ -11,13 +11,14 @@ extern const EngineOps jit_engine;
 /* Can this machine run compiled code? */
 bool jit_is_available(void);
 
-/* A module's code. Index of a space: 1 when fuel is counted, plus 2 when memory is checked. */
-enum { SPACE_FUEL = 1, SPACE_CHECKS = 2, SPACES = 4 };
+/* A module's code. Index of a space: the sum of what its code does otherwise. Code that is quiet
+ * raises no faults: it checks everything itself, memory too. */
+enum { SPACE_FUEL = 1, SPACE_CHECKS = 2, SPACE_QUIET = 4, SPACES = 8 };
 struct JitModule {
   Module *module;
   OsMutex lock; /* held while code is made */
   CodeSpace *_Atomic spaces[SPACES];
-  bool is_eager, notes_perf, notes_gdb;
+  bool is_eager, is_quiet, notes_perf, notes_gdb;
   char *cache; /* a directory, or NULL */
   size_t cache_size;
   _Atomic uint64_t ns; /* spent compiling */

@@ -310,6 +310,7 @@ typedef struct FrameInfo {
 /* How a module is to be prepared. */
 typedef struct PrepareOptions {
   bool is_eager; /* all functions now, not each at its first call */
+  bool is_quiet; /* code that relies on no signal handler */
   bool notes_perf, notes_gdb;
   const char *cache; /* a directory for code, or NULL; copied */
   Str native;        /* what `serialize` gave, known to be whole, or empty; not kept */

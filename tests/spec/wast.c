@@ -1,6 +1,6 @@
 /* wast.c - runs test scripts of the specification.
  *
- *   wast [--engine=interpreter|compiler] [--verbose] FILE...
+ *   wast [--engine=interpreter|compiler] [--no-signals] [--verbose] FILE...
  *
  * Prints a line for each failure and one for each file, and the sum at the end; exit status 0 when
  * nothing failed. Each instance gets a store of its own, so that whatever a script links also tests
@@ -33,6 +33,7 @@ static const struct {
                        {"stack-switching", "stack_switching"}};
 
 static const char *engine_name;
+static bool has_no_signals;
 static bool is_verbose;
 
 typedef struct Named {
@@ -279,7 +280,8 @@ static rille_Module *load(Script *script, const WastModule *source, Failure *fai
   if (source->kind == WAST_BINARY && !text_is_binary(bytes.at, bytes.size)) {
     return load_headless(script, bytes, failure);
   }
-  rille_LoadOptions options = {.on = script->features, .engine = engine_name};
+  rille_LoadOptions options = {
+      .on = script->features, .engine = engine_name, .no_signals = has_no_signals};
   rille_Error *error = NULL;
   rille_Module *module = rille_load(script->engine, bytes.at, bytes.size, &options, &error);
   if (module == NULL) take_error(error, failure);
@@ -830,6 +832,8 @@ static Counts run_apart(const char *path) {
 static bool read_option(const char *arg) {
   if (strncmp(arg, "--engine=", 9) == 0) {
     engine_name = arg + 9;
+  } else if (strcmp(arg, "--no-signals") == 0) {
+    has_no_signals = true;
   } else if (strcmp(arg, "--verbose") == 0) {
     is_verbose = true;
   } else {
@@ -842,7 +846,8 @@ int main(int argc, char **argv) {
   int at = 1;
   while (at < argc && read_option(argv[at])) at++;
   if (at == argc) {
-    fprintf(stderr, "usage: wast [--engine=interpreter|compiler] [--verbose] FILE...\n");
+    fprintf(stderr,
+            "usage: wast [--engine=interpreter|compiler] [--no-signals] [--verbose] FILE...\n");
     return 2;
   }
   Counts sum = {.failed = 0};

@@ -55,6 +55,16 @@ Cold *emit_cold(Emit *e, ColdKind kind, const Ins *ins) {
   return &e->colds.items[e->colds.n - 1];
 }
 
+/* Ends the run, at a place that emit_site is told of. */
+void emit_trap(Emit *e, Trap trap, uint32_t offset) {
+  emit_site(e, trap, offset);
+  if (e->f->target->uses_signals) {
+    enc_ud2(&e->out);
+  } else {
+    enc_call_label(&e->out, emit_link(LINK_STUB, STUB_TRAP));
+  }
+}
+
 uint32_t emit_trap_label(Emit *e, Trap trap, const Ins *ins) {
   Cold *cold = emit_cold(e, COLD_TRAP, ins);
   cold->trap = (uint8_t)trap;
@@ -362,10 +372,7 @@ static void emit_one_cold(Emit *e, Cold copy) {
   emit_bind(e, cold->label);
   Asm *out = &e->out;
   switch (cold->kind) {
-    case COLD_TRAP:
-      emit_site(e, (Trap)cold->trap, cold->ins->at);
-      enc_ud2(out);
-      return;
+    case COLD_TRAP: emit_trap(e, (Trap)cold->trap, cold->ins->at); return;
     case COLD_STACK: enc_call_label(out, emit_link(LINK_STUB, STUB_STACK)); return;
     case COLD_ENTER: enc_call_label(out, emit_link(LINK_STUB, STUB_ENTER)); break;
     case COLD_POLL: /* the guest may have been suspended, and stores have merged */
@@ -485,7 +492,8 @@ void emit_run(Mach *f, Compiled *out) {
   }
   for (uint32_t i = 0; i < e.colds.n; i++) emit_one_cold(&e, e.colds.items[i]);
   /* Adapters look at what follows a call: there has to be something. */
-  for (unsigned i = 0; f->has_calls && i < 8; i++) asm_byte(&e.out, 0xCC);
+  for (unsigned i = 0; (f->has_calls || !f->target->uses_signals) && i < 8; i++)
+    asm_byte(&e.out, 0xCC);
   while (asm_at(&e.out) % 16 != 0) asm_byte(&e.out, 0xCC);
   VEC_PUSH(f->arena, &e.aligned, asm_at(&e.out)); /* again when jumps got shorter */
   emit_pool(&e);

@@ -562,10 +562,7 @@ static bool plain(Emit *e, const Ins *ins) {
     case MOP_BRANCH: branch(e, ins); return true;
     case MOP_TRAP_IF: trap_if(e, ins); return true;
     case MOP_SWITCH: switch_(e, ins); return true;
-    case MOP_TRAP:
-      emit_site(e, (Trap)ins->trap, ins->at);
-      enc_ud2(out);
-      return true;
+    case MOP_TRAP: emit_trap(e, (Trap)ins->trap, ins->at); return true;
     case MOP_XCHG: exchange(e, ins); return true;
     case MOP_XADD: exchange_add(e, ins); return true;
     case MOP_CMPXCHG: compare_exchange(e, ins); return true;

@@ -62,6 +62,7 @@ void emit_jump(Emit *e, uint32_t label);
 void emit_jump_if(Emit *e, unsigned cc, uint32_t label);
 void emit_site(Emit *e, Trap trap, uint32_t place);
 Cold *emit_cold(Emit *e, ColdKind kind, const Ins *ins);
+void emit_trap(Emit *e, Trap trap, uint32_t offset);
 uint32_t emit_trap_label(Emit *e, Trap trap, const Ins *ins);
 uint32_t emit_target(const Emit *e, uint32_t b);
 void emit_goto(Emit *e, uint32_t b);

@@ -113,6 +113,12 @@ static void stub_stack(Asm *out, const StubCalls *calls) {
   stub_leave(out, (uintptr_t)calls->stack);
 }
 
+static void stub_trap(Asm *out, const StubCalls *calls) {
+  enc_rr(out, ENC_MOV, 8, RDI, R15);
+  enc_rr(out, ENC_MOV, 8, RSI, RSP);
+  stub_leave(out, (uintptr_t)calls->trap);
+}
+
 static void stub_throw(Asm *out, const StubCalls *calls) {
   enc_rr(out, ENC_MOV, 8, RDI, R15);
   enc_rr(out, ENC_MOV, 8, RDX, RSP);
@@ -173,6 +179,8 @@ void stubs_common(Buf *buf, const StubCalls *calls, bool has_avx, uint32_t n_laz
   stub_subtype(&out, calls);
   PLACE(stubs[STUB_STACK]);
   stub_stack(&out, calls);
+  PLACE(stubs[STUB_TRAP]);
+  stub_trap(&out, calls);
   PLACE(stubs[STUB_THROW]);
   stub_throw(&out, calls);
   PLACE(fault);

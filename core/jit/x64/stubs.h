@@ -19,6 +19,7 @@ typedef struct StubCalls {
   void (*throw_)(Instance *instance, Slot exception, char *sp);
   void (*no_room)(Instance *instance, const Func *func, char *sp);
   void (*fault)(const uint8_t *pc, Instance *instance, char *sp);
+  void (*trap)(Instance *instance, char *sp);
   /* These do. */
   /* Sees to it that the instance of the Func counts fuel; sp is at the guest's return address. */
   void (*count)(Instance *instance, const Func *func, char *sp);
