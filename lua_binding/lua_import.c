@@ -1,7 +1,8 @@
 /* lua_import.c - finds what a module imports among what the user gave.
  *
- * Lua functions become host functions whose closures live in the group of the instance; items of
- * other instances join the groups. Kinds are checked here, types by the engine.
+ * Lua functions become host functions whose closures live in the group of the instance. Its group
+ * holds those of the items it imports at once; they hold it when there is an instance. Kinds are
+ * checked here, types by the engine.
  */
 #include "lua_wasm.h"
 
@@ -9,7 +10,7 @@
 typedef struct Search {
   State *state;
   Inst *inst;
-  int inst_at, group, items, imports;
+  int inst_at, group, items, imports, joined;
 } Search;
 
 void wasm_free_imports(Imports *imports) {
@@ -67,7 +68,16 @@ static const char *push_given(lua_State *L, int at) {
 }
 
 static void join_table(lua_State *L, const Search *search, int group) {
-  if (lua_istable(L, group)) wasm_join_groups(L, search->group, group);
+  if (!lua_istable(L, group)) return;
+  wasm_anchor(L, search->group, group);
+  wasm_anchor(L, search->joined, group);
+}
+
+void wasm_join_imported(lua_State *L, int imports, int inst) {
+  wasm_push_inst_field(L, inst, INST_GROUP);
+  compat_get_attached(L, imports);
+  for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) wasm_join_groups(L, -2, -4);
+  lua_pop(L, 2);
 }
 
 /* A Lua function: a new host function whose closure the group keeps. */
@@ -191,10 +201,14 @@ bool wasm_resolve_imports(lua_State *L, int inst_at, rille_Module *module, int i
   wasm_push_inst_field(L, inst_at, INST_ITEMS);
   int top = lua_gettop(L);
   Imports *out = push_imports(L, n);
-  const Search search = {inst->runner.state, inst, inst_at, top - 1, top, imports};
+  lua_newtable(L);
+  lua_pushvalue(L, -1);
+  compat_set_attached(L, top + 1);
+  const Search search = {inst->runner.state, inst, inst_at, top - 1, top, imports, top + 2};
   for (size_t i = 0; i < n; i++) {
     if (!take(L, &search, module, out, i)) return false;
   }
+  lua_settop(L, top + 1);
   lua_replace(L, top - 1);
   lua_settop(L, top - 1);
   return true;

@@ -119,6 +119,18 @@ static rille_Instance *begin(lua_State *L, State *state, rille_Module *module,
   }
 }
 
+/* Active segments may have written functions to imported tables before one of them trapped: these
+ * functions stay, and so must the closures that they call. */
+static bool may_be_reached(const rille_Module *module, const rille_Error *error) {
+  if (rille_error_kind(error) != RILLE_ERROR_TRAP) return false;
+  for (size_t i = 0, n = rille_module_imports(module); i < n; i++) {
+    rille_ImportInfo info;
+    rille_module_import(module, i, &info);
+    if (info.kind == RILLE_EXTERN_TABLE) return true;
+  }
+  return false;
+}
+
 static void end_instance(lua_State *L, Inst *inst, int at, bool closes) {
   if (!inst->instance) return;
   rille_Instance *instance = inst->instance;
@@ -219,6 +231,7 @@ int wasm_instantiate(lua_State *L) {
   Imports *imports = lua_touserdata(L, RESOLVED);
   rille_Instance *instance = begin(L, state, box->module, imports->items, &limits, &start, &error);
   wasm_free_imports(imports);
+  if (instance || may_be_reached(box->module, error)) wasm_join_imported(L, RESOLVED, INST);
   if (!instance) {
     wasm_push_error(L, error);
     return return_failure(L);

@@ -463,6 +463,8 @@ void wasm_open_import(lua_State *L);
 /* Pushes an Imports userdata; or pushes a link error and returns false. `imports` is the stack
  * index of what the user gave, `inst` that of the instance's userdata. */
 bool wasm_resolve_imports(lua_State *L, int inst, rille_Module *module, int imports);
+/* The groups of what was imported hold that of the instance from now on. */
+void wasm_join_imported(lua_State *L, int imports, int inst);
 void wasm_free_imports(Imports *imports);
 
 /* lua_item.c: what memories, tables and globals share */

@@ -567,6 +567,7 @@ group_aarch64() {
   fi
   emulator="qemu-aarch64 -L /usr/aarch64-linux-gnu"
   emulator="$emulator -E LD_LIBRARY_PATH=$arm_root/usr/lib/aarch64-linux-gnu:$root/build/aarch64"
+  emulator="$emulator -E RILLE_EMULATED=1"
   # shellcheck disable=SC2086 # several words
   suite "aarch64: unit tests" run_unit_tests build/aarch64 $emulator
   wast_runner=$emulator

@@ -2,8 +2,9 @@
  *
  * An instance is one block: the struct, then its index spaces. Order: link and join the stores,
  * allocate, make what the module defines (memories, tags, globals, tables), let the engine make the
- * functions callable, evaluate element segments, run active ones. From the first active segment on
- * the functions may be in tables of others, so that a failure leaves the instance in its store.
+ * functions callable, evaluate element segments, run active ones. From the first active segment of
+ * an imported table on the functions may be in tables of others: a failure leaves the instance in
+ * its store then, else it is taken back.
  */
 #include "instance.h"
 
@@ -288,6 +289,36 @@ static Instance *allocate(Store *store, Module *module, const InstanceStart *sta
   return instance;
 }
 
+/* From an imported table, or from objects that the collector still knows. */
+static bool may_be_reached(const Instance *instance) {
+  const Module *module = instance->module;
+  if (instance->space != &gc_no_space) return true;
+  for (uint32_t i = 0; i < module->n_elems; i++) {
+    const ElemDef *def = &module->elems[i];
+    bool has_run = def->mode == SEGMENT_ACTIVE && instance->elem_dropped[i];
+    if (has_run && def->n != 0 && def->table < module->n_imported_tables) return true;
+  }
+  return false;
+}
+
+/* Frees an instance that failed, the newest of its store, with the tables and globals that it put
+ * in front of the old ones. */
+static void take_back(Instance *instance, const Table *old_tables, const Global *old_globals) {
+  Store *store = instance->store;
+  instance_clear(instance);
+  for (Table *table; (table = store->tables) != old_tables; store->weight--) {
+    store->tables = table->next;
+    table_free(table);
+  }
+  for (Global *global; (global = store->globals) != old_globals; store->weight--) {
+    store->globals = global->next;
+    global_free(global);
+  }
+  store->instances = instance->next;
+  store->weight--;
+  instance_free(instance);
+}
+
 Instance *instance_new(Store *store, Module *module, const Extern *imports,
                        const InstanceStart *start, Error *error) {
   if (!link_check(module, imports, error)) return NULL;
@@ -297,8 +328,12 @@ Instance *instance_new(Store *store, Module *module, const Extern *imports,
     fail_memory(error);
     return NULL;
   }
+  const Table *old_tables = instance->store->tables;
+  const Global *old_globals = instance->store->globals;
   take_imports(instance, imports);
-  return define_all(instance, error) && run_active(instance, error) ? instance : NULL;
+  if (define_all(instance, error) && run_active(instance, error)) return instance;
+  if (!may_be_reached(instance)) take_back(instance, old_tables, old_globals);
+  return NULL;
 }
 
 static void release_memories(Instance *instance) {

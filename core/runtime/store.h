@@ -213,6 +213,7 @@ struct Store {
   Act *acts;  /* activations of its functions on any stack: their values may be references. Those
                  that are idle have none, and their functions may be gone */
   bool has_handlers;
+  bool is_alias; /* it was empty when it joined: it counts its own handles, and holds `into` once */
   Store *merged; /* the stores that point here, freed with it */
   Store *next_merged;
   HostValue *host_values;

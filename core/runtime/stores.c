@@ -21,8 +21,13 @@ Store *store_new(Engine *engine) {
   return store;
 }
 
+/* The store that counts a handle. */
+static Store *counting(Store *store) {
+  return store->is_alias ? store : store_of(store);
+}
+
 void store_retain(Store *store) {
-  atomic_fetch_add_explicit(&store_of(store)->refs, 1, memory_order_relaxed);
+  atomic_fetch_add_explicit(&counting(store)->refs, 1, memory_order_relaxed);
 }
 
 /* Functions that are held: a set that only grows. */
@@ -124,6 +129,26 @@ static void move_all(Store *to, Store *from) {
   atomic_fetch_add_explicit(&to->refs, handles, memory_order_relaxed);
 }
 
+static bool is_empty(const Store *store) {
+  return store->weight == 0 && store->heap == NULL && store->acts == NULL && store->held == NULL &&
+         store->merged == NULL;
+}
+
+/* Nothing but handles points to an empty store: it goes with the last of them. A host that makes a
+ * store for each instance of a plugin leaves nothing behind in the store that these join. */
+static void join_empty(Store *to, Store *from) {
+  limits_forget(from);
+  from->is_alias = true;
+  store_retain(to);
+}
+
+static void join_contents(Store *to, Store *from) {
+  limits_forget(from);
+  move_all(to, from);
+  from->next_merged = to->merged;
+  to->merged = from;
+}
+
 bool store_merge(Store *a, Store *b) {
   Store *to = store_of(a), *from = store_of(b);
   if (to == from) return true;
@@ -134,10 +159,11 @@ bool store_merge(Store *a, Store *b) {
   }
   if (from->n_held != 0 && !held_reserve(to, from->n_held)) return false;
   if (!gc_prepare_merge(to, from)) return false;
-  limits_forget(from);
-  move_all(to, from);
-  from->next_merged = to->merged;
-  to->merged = from;
+  if (is_empty(from)) {
+    join_empty(to, from);
+  } else {
+    join_contents(to, from);
+  }
   /* In this order, so that an interrupt is either moved here or lands in `to` (store_interrupt). */
   atomic_store(&from->into, to);
   uint32_t bits = atomic_exchange(&from->poll, 0);
@@ -251,7 +277,19 @@ static void free_store(Store *store) {
   engine_release(engine);
 }
 
+static void free_alias(Store *alias) {
+  Engine *engine = alias->engine;
+  store_release(alias->into);
+  alloc_free(alias->alloc, alias, sizeof *alias);
+  engine_release(engine);
+}
+
 void store_release(Store *store) {
-  store = store_of(store);
-  if (atomic_fetch_sub_explicit(&store->refs, 1, memory_order_acq_rel) == 1) free_store(store);
+  store = counting(store);
+  if (atomic_fetch_sub_explicit(&store->refs, 1, memory_order_acq_rel) != 1) return;
+  if (store->is_alias) {
+    free_alias(store);
+  } else {
+    free_store(store);
+  }
 }

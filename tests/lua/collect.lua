@@ -25,6 +25,43 @@ test("a closure that refers to its instance", function()
   end)
 end)
 
+-- Each of them joins a store that goes on, and owns a memory, a table and globals.
+test("instances that fail leave nothing in the stores they were to join", function()
+  local host = assert(wasm.instantiate [[(module (table (export "t") 4 funcref) (func (export "f"))
+    (global (export "g") funcref (ref.null func)))]])
+  local failing = {
+    data = [[(import "h" "f" (func)) (memory 1) (data (i32.const 65536) "a")]],
+    element = [[(import "h" "g" (global funcref)) (table 4 funcref) (memory 1) (func $f)
+      (global funcref (ref.func $f)) (elem (i32.const 0) $f) (elem (i32.const 4) $f)]],
+    memory = [[(import "h" "t" (table 1 funcref)) (table 100 funcref) (memory 3)]],
+    link = [[(import "h" "f" (func)) (import "h" "f" (memory 1))]],
+  }
+  for name, fields in pairs(failing) do
+    local m = assert(wasm.load("(module " .. fields .. ")"))
+    flat(t.is_sanitized and 300 or name == "data" and 50000 or 5000, function()
+      local none, err = m:instantiate({h = host}, {memory = 100000})
+      if none or not err then error "not failed" end
+    end)
+  end
+end)
+
+-- What was written to an imported table before a later segment failed is called afterwards.
+test("functions of an instance that failed stay where they were written", function()
+  local host = assert(wasm.instantiate [[(module (table (export "t") 4 funcref)
+    (func (export "call") (result i32) (call_indirect (result i32) (i32.const 1))))]])
+  for n = 1, 3 do
+    local none, err = wasm.instantiate([[(module (import "h" "t" (table 4 funcref))
+      (import "e" "f" (func $f (result i32))) (memory 1) (data (i32.const 8) "\05")
+      (func $g (result i32) (i32.add (call $f) (i32.load (i32.const 8))))
+      (elem (i32.const 1) $g) (data (i32.const 65536) "a"))]],
+      {h = host, e = {f = function() return n end}})
+    eq(none, nil)
+    eq(err.code, "out of bounds memory access")
+    t.collect()
+    eq(host.exports.call(), n + 5)
+  end
+end)
+
 test("plugins that share a function, a memory and a global are freed one by one", function()
   local m = assert(wasm.load [[(module (import "e" "log" (func $log (param i32)))
     (import "e" "m" (memory 1)) (import "e" "g" (global (mut i32))) (memory 1)

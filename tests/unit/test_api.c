@@ -599,9 +599,14 @@ static void test_timeout(void **state) {
   rille_free_instance(instance);
 }
 
+static bool is_emulated(void) {
+  return getenv("RILLE_EMULATED") != NULL;
+}
+
 /* The child of a fork has no helper threads until it needs them. */
 static void test_fork(void **state) {
   (void)state;
+  if (is_emulated()) skip(); /* user-mode qemu has no threads in a child */
   test_timeout(state);
   pid_t child = fork();
   if (child == 0) {
@@ -637,6 +642,7 @@ static void test_little_address_space(void **state) {
 #ifdef RILLE_ASAN
   skip(); /* the sanitizer itself needs all of it */
 #endif
+  if (is_emulated()) skip(); /* /proc/self/exe is the emulator */
   pid_t child = fork();
   if (child == 0) {
     execl("/proc/self/exe", "test_api", "--little-address-space", (char *)NULL);
