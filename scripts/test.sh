@@ -418,8 +418,12 @@ group_apps() {
 
 # C libraries from Debian's source packages, which are fetched and built for the tests.
 group_libraries() {
-  if ! { is_here clang && is_here wasm-ld && [ -d /usr/lib/wasm32-wasi ]; }; then
-    skip "C libraries" "clang, wasm-ld or wasi-libc is missing"
+  need_packages clang:clang wasm-ld:lld /usr/lib/wasm32-wasi/libc.a:wasi-libc tclsh:tcl ||
+    echo "going on without them"
+  builtins=$(clang --target=wasm32-wasi -print-libgcc-file-name 2>/dev/null) &&
+    need_packages "$builtins:libclang-rt-dev-wasm32"
+  if ! { is_here wasm-ld && is_here "$builtins" && is_here /usr/lib/wasm32-wasi/libc.a; }; then
+    skip "C libraries" "clang, wasm-ld, wasi-libc or its builtins are missing"
     return
   fi
   if ! { sh tests/libraries/fetch.sh build/libraries && sh tests/libraries/build.sh build/libraries; } \
@@ -590,7 +594,7 @@ group_style() {
     skip "luacheck" "luacheck is not installed"
   fi
   if is_here shellcheck; then
-    check "shellcheck" shellcheck -x scripts/*.sh tests/libraries/*.sh tests/lua/ffi/*.sh scripts/plugins/*.sh tests/*/*.sh tests/apps/*/run.sh tests/apps/*/fetch.sh \
+    check "shellcheck" shellcheck -x scripts/*.sh tests/lua/ffi/*.sh scripts/plugins/*.sh tests/*/*.sh tests/apps/*/run.sh tests/apps/*/fetch.sh \
       .ci/run
   else
     skip "shellcheck" "shellcheck is not installed"
