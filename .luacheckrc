@@ -6,5 +6,5 @@ files["*.rockspec"] = { std = "+rockspec" }
 files["tests"] = { max_line_length = 120, ignore = { "311", "331" } }
 -- What the applications give their scripts.
 files["tests/apps"] = { max_line_length = 120,
-  read_globals = { "vim", "core", "lighty", "pandoc", "Proto", "ProtoField", "DissectorTable" },
+  read_globals = { "vim", "core", "lighty", "pandoc", "collectd", "Proto", "ProtoField", "DissectorTable" },
   globals = { "ngx", "lighty" } }

@@ -391,17 +391,29 @@ group_kits() {
   lua_tests=
 }
 
+# For hosts that load Lua with local symbols.
+build_with_liblua() {
+  cmake -S . -B build/liblua -DCMAKE_BUILD_TYPE=Release -DRILLE_LINK_LIBLUA=ON \
+    -DRILLE_LUA_VERSIONS=5.3 -DRILLE_TESTS=OFF >"$logs/liblua" 2>&1 &&
+    cmake --build build/liblua -j "$(nproc)" >>"$logs/liblua" 2>&1
+}
+
 # Applications that embed Lua, each with what it is started by. Servers start when they are installed,
 # so that is left to continuous integration; of nginx a copy of its own is taken, since its packages
 # replace LuaJIT.
 group_apps() {
   [ -z "${CI:-}" ] ||
     need_packages nvim:neovim haproxy:haproxy lighttpd:lighttpd tshark:tshark pandoc:pandoc curl:curl \
-      /usr/lib/lighttpd/mod_magnet.so:lighttpd-modules-lua || echo "going on without them"
-  for app in neovim haproxy lighttpd tshark pandoc nginx; do
+      /usr/lib/lighttpd/mod_magnet.so:lighttpd-modules-lua collectd:collectd-core ||
+    echo "going on without them"
+  for app in neovim haproxy lighttpd tshark pandoc collectd nginx; do
     case $app in
       neovim) needs=nvim ;;
       lighttpd) needs=/usr/lib/lighttpd/mod_magnet.so ;;
+      collectd)
+        needs=collectd
+        is_here collectd && check "build with liblua" build_with_liblua
+        ;;
       nginx)
         sh tests/apps/nginx/fetch.sh build/nginx >/dev/null 2>&1 || :
         needs=$root/build/nginx/usr/sbin/nginx
