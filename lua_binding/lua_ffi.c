@@ -14,6 +14,7 @@
 #include <pthread.h>
 
 #define TYPE_OWNER "wasm.ffi.owner"
+#define TYPE_ARENA "wasm.ffi.arena"
 
 static const char ref_mark;
 
@@ -309,13 +310,13 @@ enum {
 
 /* arena() -> an arena without memory */
 static int new_arena(lua_State *L) {
-  memset(lua_newuserdata(L, sizeof(Arena)), 0, sizeof(Arena));
+  (void)wasm_new_object(L, TYPE_ARENA, sizeof(Arena));
   return 1;
 }
 
 /* set_arena(arena, base, size) */
 static int set_arena(lua_State *L) {
-  Arena *arena = lua_touserdata(L, 1);
+  Arena *arena = luaL_checkudata(L, 1, TYPE_ARENA);
   arena->base = (uint32_t)lua_tointeger(L, 2);
   arena->size = (uint32_t)lua_tointeger(L, 3);
   return 0;
@@ -370,7 +371,7 @@ static FORCE_INLINE bool read_pointer(lua_State *L, int at, rille_Slot *out) {
 }
 
 static bool read_narrow(lua_State *L, int at, unsigned bits, bool is_signed, rille_Slot *out) {
-  if (lua_type(L, at) != LUA_TNUMBER || !wasm_read_i32(L, at, out) || !fits((int32_t)*out, bits)) {
+  if (lua_type(L, at) != LUA_TNUMBER || !wasm_read_i64(L, at, out) || !fits((int64_t)*out, bits)) {
     return false;
   }
   uint32_t x = (uint32_t)*out << (32 - bits);
@@ -439,6 +440,8 @@ static Entry *check_caller(lua_State *L) {
   (void)luaL_checklstring(L, 4, &n);
   lua_settop(L, 8);
   (void)wasm_check_item(L, 3, TYPE_MEMORY, "caller");
+  (void)luaL_checkudata(L, 8, TYPE_ARENA);
+  luaL_checktype(L, 5, LUA_TTABLE);
   Entry *entry = wasm_test_entry(L, 1);
   return entry && !entry->is_host && n >= 1 && n <= MOST_PARAMS + 1 ? entry : NULL;
 }
@@ -704,6 +707,7 @@ int luaopen_wasm_ffi_core(lua_State *L) {
   luaL_getmetatable(L, TYPE_MODULE);
   if (lua_isnil(L, -1)) return luaL_error(L, "require \"wasm\" comes before \"wasm.ffi\"");
   wasm_define_type(L, TYPE_OWNER, NULL, owner);
+  wasm_define_type(L, TYPE_ARENA, NULL, NULL);
   lua_newtable(L);
   wasm_set_functions(L, functions);
   return 1;

@@ -47,6 +47,7 @@ t.test("numbers", function()
     lib.add_unsigned, 1.5, 1)
   t.misuse("bad value for argument #1 of 'narrow_signed' (signed char expected, got number 300)",
     lib.narrow_signed, 300)
+  t.misuse("unsigned char expected, got number 4294967295", lib.narrow_unsigned, 4294967295)
   t.misuse("bad value for argument #1 of 'negate' (bool expected, got number 2)", lib.negate, 2)
   t.misuse("bad value for argument #2 of 'add_unsigned' (unsigned int expected, got nil)",
     lib.add_unsigned, 1)
@@ -651,6 +652,44 @@ t.test("libraries are collected", function()
   local n = 0
   for _ in pairs(weak) do n = n + 1 end
   t.eq(n <= 5, true)
+end)
+
+-- Finalisers that lua_close runs may use a library, whatever of it is gone already.
+t.test("the end of a Lua state", function()
+  local script = os.tmpname()
+  local file = assert(io.open(script, "w"))
+  file:write(([[
+    local function at_end(f)
+      if not newproxy then return setmetatable({}, { __gc = f }) end
+      local proxy = newproxy(true)
+      getmetatable(proxy).__gc = f
+      return proxy
+    end
+    local use
+    early = at_end(function() use() end)
+    local ffi = require "wasm.ffi"
+    local lib = assert(ffi.load(%q, "typedef struct { double x, y; } point;" ..
+      "int length(const char *); unsigned add_unsigned(unsigned, unsigned);"))
+    local p = ffi.new(lib, "point", 1, 2)
+    function use()
+      pcall(function() for _ = 1, 200 do p.x = p.x + 1 end end)
+      pcall(lib.length, "text")
+      pcall(lib.add_unsigned, 1, 2)
+      pcall(ffi.new, lib, "point")
+    end
+    use()
+    late = at_end(use)
+    again = ffi.gc(ffi.new(lib, "point"), use)
+    local done = io.open(%q, "w")
+    done:write "end"
+    done:close()]]):format(path, script .. ".out"))
+  file:close()
+  local command = ("%s %s >/dev/null 2>&1"):format(arg[-1], script)
+  local status = os.execute(command)
+  t.eq(status == true or status == 0, true, "exit status")
+  t.eq(read_file(script .. ".out"), "end")
+  os.remove(script)
+  os.remove(script .. ".out")
 end)
 
 t.test("errno", function()

@@ -154,10 +154,8 @@ function ctype.lay_out(t, members, options)
     end
     local width = field.bits or (field.type.size or 0) * 8
     if field.bits then
-      local unit = field.type.size * 8
       local first = math.floor(at / 8)
       field.bit_offset, field.offset = to_integer(at - first * 8), to_integer(first)
-      field.unit = unit
     else
       field.offset = to_integer(math.floor(at / 8))
     end
