@@ -74,6 +74,8 @@ void wasm_push_item(lua_State *L, State *state, const rille_Extern *item, int gr
 }
 
 static void release(Item *item) {
+  if (item->kind == RILLE_EXTERN_MEMORY)
+    wasm_forget_shared(item); /* nobody adopts it from now on */
   switch (item->kind) {
     case RILLE_EXTERN_MEMORY: rille_free_memory(item->memory); break;
     case RILLE_EXTERN_TABLE: rille_free_table(item->table); break;
@@ -127,7 +129,6 @@ int wasm_item_gc(lua_State *L) {
   Item *item = wasm_test_item(L, 1);
   if (!item || !item->state) return 0;
   if (!item->is_closed) release(item);
-  wasm_forget_shared(item);
   wasm_state_drop(item->state);
   item->state = NULL;
   return 0;

@@ -22,6 +22,14 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static Shared *list;
 static uint64_t last_number;
 
+void wasm_lock_shared(void) {
+  pthread_mutex_lock(&lock);
+}
+
+void wasm_unlock_shared(void) {
+  pthread_mutex_unlock(&lock);
+}
+
 void wasm_forget_shared(const void *owner) {
   pthread_mutex_lock(&lock);
   for (Shared **link = &list; *link;) {

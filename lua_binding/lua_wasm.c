@@ -21,6 +21,23 @@ static pthread_mutex_t engine_lock = PTHREAD_MUTEX_INITIALIZER;
 static rille_Engine *engine;
 static unsigned n_engine_users;
 
+/* The child of a fork finds the locks of this file and of lua_share.c free. They are registered
+ * after those of the engine, and so are taken before: a thread that holds one may want the other.
+ */
+static void lock_for_fork(void) {
+  pthread_mutex_lock(&engine_lock);
+  wasm_lock_shared();
+}
+
+static void unlock_after_fork(void) {
+  wasm_unlock_shared();
+  pthread_mutex_unlock(&engine_lock);
+}
+
+static void prepare_forks(void) {
+  (void)pthread_atfork(lock_for_fork, unlock_after_fork, unlock_after_fork);
+}
+
 static rille_Engine *acquire_engine(void) {
   pthread_mutex_lock(&engine_lock);
   if (!engine) {
@@ -31,6 +48,8 @@ static rille_Engine *acquire_engine(void) {
   if (engine) n_engine_users++;
   rille_Engine *result = engine;
   pthread_mutex_unlock(&engine_lock);
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, prepare_forks);
   return result;
 }
 

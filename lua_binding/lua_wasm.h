@@ -529,6 +529,8 @@ int wasm_sha256(lua_State *L);
 /* lua_share.c */
 int wasm_share(lua_State *L);
 int wasm_adopt(lua_State *L);
-void wasm_forget_shared(const void *object);
+void wasm_forget_shared(const void *object); /* before what it refers to is freed */
+void wasm_lock_shared(void);
+void wasm_unlock_shared(void);
 
 #endif

@@ -54,8 +54,9 @@ uint64_t os_thread_token(
  * be slow. */
 bool os_stack_bounds(const char **low, size_t *size);
 
+/* A fork finds every mutex free, waiting until it is: the child may use what they guard. */
 typedef struct OsMutex {
-  _Alignas(16) unsigned char opaque[64];
+  _Alignas(16) unsigned char opaque[96];
 } OsMutex;
 typedef struct OsCond {
   _Alignas(16) unsigned char opaque[64];
@@ -73,7 +74,7 @@ void os_cond_wake(OsCond *cond, bool all);
 /* A thread that runs fn(arg) and ends by itself; false when none can be had. Signals are blocked in
  * it. */
 bool os_thread_start(void (*fn)(void *), void *arg);
-void os_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
+void os_at_fork(void (*child)(void)); /* called in the child, which has no other thread */
 void os_call_once(_Atomic int *state, void (*fn)(void)); /* state starts as 0 */
 
 #endif

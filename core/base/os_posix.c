@@ -42,7 +42,13 @@
 /* musl gives threads 128 KiB, too little for a helper that compiles. */
 #define THREAD_STACK_MIN (1 * MIB)
 
-_Static_assert(sizeof(pthread_mutex_t) <= sizeof(OsMutex), "OsMutex is too small");
+typedef struct Mutex Mutex;
+struct Mutex {
+  pthread_mutex_t mutex;
+  Mutex *next, **link; /* of all */
+};
+
+_Static_assert(sizeof(Mutex) <= sizeof(OsMutex), "OsMutex is too small");
 _Static_assert(sizeof(pthread_cond_t) <= sizeof(OsCond), "OsCond is too small");
 
 size_t os_page_size(void) {
@@ -241,28 +247,75 @@ bool os_stack_bounds(const char **low, size_t *size) {
 }
 #endif
 
-static pthread_mutex_t *mutex_of(OsMutex *mutex) {
-  return (pthread_mutex_t *)(void *)mutex->opaque;
+static Mutex *mutex_of(OsMutex *mutex) {
+  return (Mutex *)(void *)mutex->opaque;
 }
 
 static pthread_cond_t *cond_of(OsCond *cond) {
   return (pthread_cond_t *)(void *)cond->opaque;
 }
 
+/* Every mutex is taken while the process forks, so that the child finds what they guard whole. They
+ * are tried and all given back when one is taken: whatever order others lock them in, and whatever
+ * the holder waits for, goes on. */
+static struct {
+  pthread_mutex_t mutex; /* of the list */
+  Mutex *first;
+  pthread_once_t is_open;
+} mutexes = {.mutex = PTHREAD_MUTEX_INITIALIZER, .is_open = PTHREAD_ONCE_INIT};
+
+static void unlock_until(const Mutex *end) {
+  for (Mutex *it = mutexes.first; it != end; it = it->next) pthread_mutex_unlock(&it->mutex);
+}
+
+static void lock_all(void) {
+  for (;;) {
+    pthread_mutex_lock(&mutexes.mutex);
+    Mutex *it = mutexes.first;
+    while (it != NULL && pthread_mutex_trylock(&it->mutex) == 0) it = it->next;
+    if (it == NULL) return;
+    unlock_until(it);
+    pthread_mutex_unlock(&mutexes.mutex);
+    sched_yield();
+  }
+}
+
+static void unlock_all(void) {
+  unlock_until(NULL);
+  pthread_mutex_unlock(&mutexes.mutex);
+}
+
+static void open_all(void) {
+  (void)pthread_atfork(lock_all, unlock_all, unlock_all);
+}
+
 void os_mutex_init(OsMutex *mutex) {
-  pthread_mutex_init(mutex_of(mutex), NULL);
+  Mutex *made = mutex_of(mutex);
+  pthread_mutex_init(&made->mutex, NULL);
+  pthread_once(&mutexes.is_open, open_all);
+  pthread_mutex_lock(&mutexes.mutex);
+  made->next = mutexes.first;
+  made->link = &mutexes.first;
+  if (made->next != NULL) made->next->link = &made->next;
+  mutexes.first = made;
+  pthread_mutex_unlock(&mutexes.mutex);
 }
 
 void os_mutex_clear(OsMutex *mutex) {
-  pthread_mutex_destroy(mutex_of(mutex));
+  Mutex *gone = mutex_of(mutex);
+  pthread_mutex_lock(&mutexes.mutex);
+  *gone->link = gone->next;
+  if (gone->next != NULL) gone->next->link = gone->link;
+  pthread_mutex_unlock(&mutexes.mutex);
+  pthread_mutex_destroy(&gone->mutex);
 }
 
 void os_mutex_lock(OsMutex *mutex) {
-  pthread_mutex_lock(mutex_of(mutex));
+  pthread_mutex_lock(&mutex_of(mutex)->mutex);
 }
 
 void os_mutex_unlock(OsMutex *mutex) {
-  pthread_mutex_unlock(mutex_of(mutex));
+  pthread_mutex_unlock(&mutex_of(mutex)->mutex);
 }
 
 static struct timespec timespec_of(uint64_t ns) {
@@ -279,7 +332,7 @@ void os_cond_init(OsCond *cond) {
 static int wait_until(OsCond *cond, OsMutex *mutex, uint64_t deadline_ns) {
   uint64_t now = os_monotonic_ns();
   struct timespec left = timespec_of(deadline_ns > now ? deadline_ns - now : 0);
-  return pthread_cond_timedwait_relative_np(cond_of(cond), mutex_of(mutex), &left);
+  return pthread_cond_timedwait_relative_np(cond_of(cond), &mutex_of(mutex)->mutex, &left);
 }
 #else
 void os_cond_init(OsCond *cond) {
@@ -292,7 +345,7 @@ void os_cond_init(OsCond *cond) {
 
 static int wait_until(OsCond *cond, OsMutex *mutex, uint64_t deadline_ns) {
   struct timespec deadline = timespec_of(deadline_ns);
-  return pthread_cond_timedwait(cond_of(cond), mutex_of(mutex), &deadline);
+  return pthread_cond_timedwait(cond_of(cond), &mutex_of(mutex)->mutex, &deadline);
 }
 #endif
 
@@ -301,7 +354,9 @@ void os_cond_clear(OsCond *cond) {
 }
 
 bool os_cond_wait(OsCond *cond, OsMutex *mutex, uint64_t deadline_ns) {
-  if (deadline_ns == UINT64_MAX) return pthread_cond_wait(cond_of(cond), mutex_of(mutex)) == 0;
+  if (deadline_ns == UINT64_MAX) {
+    return pthread_cond_wait(cond_of(cond), &mutex_of(mutex)->mutex) == 0;
+  }
   return wait_until(cond, mutex, deadline_ns) != ETIMEDOUT;
 }
 
@@ -364,8 +419,8 @@ bool os_thread_start(void (*fn)(void *), void *arg) {
   return created;
 }
 
-void os_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void)) {
-  (void)pthread_atfork(prepare, parent, child);
+void os_at_fork(void (*child)(void)) {
+  (void)pthread_atfork(NULL, NULL, child);
 }
 
 void os_call_once(_Atomic int *state, void (*fn)(void)) {

@@ -62,7 +62,6 @@ static void open_registry(void) {
   alloc_init(&registry.alloc, NULL, NULL);
   registry.seed = os_random_seed();
   registry.free_id = NO_FREE_ID;
-  os_at_fork(lock, unlock, unlock);
 }
 
 /* Ids */

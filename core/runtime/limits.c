@@ -69,13 +69,12 @@ static void reset_in_child(void) {
   for (; ticker.ticked != NULL; ticker.ticked = ticker.ticked->next_ticked) untick(ticker.ticked);
   ticker.is_running = ticker.is_asleep = false;
   os_cond_init(&ticker.wake);
-  unlock_ticker();
 }
 
 static void open_ticker(void) {
   os_mutex_init(&ticker.mutex);
   os_cond_init(&ticker.wake);
-  os_at_fork(lock_ticker, unlock_ticker, reset_in_child);
+  os_at_fork(reset_in_child);
 }
 
 /* Stores that did not look since the last tick leave the list. */

@@ -45,7 +45,6 @@ static void unlock_pool(void) {
 
 static void open_pool(void) {
   os_mutex_init(&pool.mutex);
-  os_at_fork(lock_pool, unlock_pool, unlock_pool);
 }
 
 /* One with as many accessible bytes as wanted, else the last one given back. */
@@ -213,7 +212,7 @@ Memory *memory_new(Engine *engine, const MemoryType *type, Instance *charged, Er
   memory->charged = charged;
   atomic_init(&memory->refs, 1);
   if (!fill_new(memory, engine, error)) return NULL;
-  os_mutex_init(&memory->lock);
+  if (type->is_shared) os_mutex_init(&memory->lock);
   engine_retain(engine);
   return memory;
 }
@@ -226,7 +225,7 @@ void memory_release(Memory *memory) {
   if (atomic_fetch_sub_explicit(&memory->refs, 1, memory_order_acq_rel) != 1) return;
   Engine *engine = memory->engine;
   give_back(memory);
-  os_mutex_clear(&memory->lock);
+  if (memory->type.is_shared) os_mutex_clear(&memory->lock);
   alloc_free(&engine->alloc, memory, sizeof *memory);
   engine_release(engine);
 }

@@ -33,15 +33,12 @@ static _Atomic int queues_state;
 
 /* Threads that waited do not exist in the child. */
 static void reset_queues(void) {
-  for (int i = 0; i < QUEUES; i++) {
-    os_mutex_init(&queues[i].mutex);
-    queues[i].first = NULL;
-  }
+  for (int i = 0; i < QUEUES; i++) queues[i].first = NULL;
 }
 
 static void open_queues(void) {
-  reset_queues();
-  os_at_fork(NULL, NULL, reset_queues);
+  for (int i = 0; i < QUEUES; i++) os_mutex_init(&queues[i].mutex);
+  os_at_fork(reset_queues);
 }
 
 static Queue *queue_of(const uint8_t *key) {
@@ -57,8 +54,8 @@ static void enqueue(Queue *queue, Waiter *waiter) {
 
 static void dequeue(Queue *queue, Waiter *waiter) {
   Waiter **link = &queue->first;
-  while (*link != waiter) link = &(*link)->next;
-  *link = waiter->next;
+  while (*link != NULL && *link != waiter) link = &(*link)->next;
+  if (*link != NULL) *link = waiter->next; /* in a child of a fork it is in no queue */
 }
 
 static Trap check_place(const Memory *memory, uint64_t at, unsigned bytes) {

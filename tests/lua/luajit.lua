@@ -48,3 +48,39 @@ t.test("structures lie where C puts them", function()
   item.weight = -1
   t.eq(select(2, memory:unpack("Bd", 64)), -1)
 end)
+
+-- As web servers do it: load, fork, and go on in every worker.
+t.test("four workers of a fork go on", function()
+  if ffi.os ~= "Linux" then return end
+  ffi.cdef [[int fork(void); int waitpid(int, int *, int); void _exit(int);
+    unsigned alarm(unsigned);]]
+  local text = [[(module (import "e" "f" (func $f (param i32) (result i32))) (memory 1)
+    (func (export "g") (param i32) (result i32) (call $f (local.get 0)))
+    (func (export "spin") (loop $l (br $l))))]]
+  local function make(n, options)
+    return assert(t.wasm.instantiate(text, {e = {f = function(x) return x + n end}}, options))
+  end
+  local before = make(1, {timeout = 0.05})
+  t.traps("limit", "timeout", before.exports.spin)
+  local function work(n)
+    t.eq(before.exports.g(n), n + 1)
+    t.eq(make(n).exports.g(5), n + 5)
+    t.traps("limit", "timeout", make(n, {timeout = 0.05}).exports.spin)
+    t.traps("limit", "timeout", before.exports.spin)
+    t.eq(coroutine.wrap(before.exports.g)(n), n + 1)
+    t.collect()
+  end
+  local workers, status = {}, ffi.new "int[1]"
+  for n = 1, 4 do
+    workers[n] = ffi.C.fork()
+    if workers[n] == 0 then
+      ffi.C.alarm(60)
+      ffi.C._exit(pcall(work, n) and 0 or 1)
+    end
+  end
+  for n = 1, 4 do
+    t.eq(ffi.C.waitpid(workers[n], status, 0), workers[n])
+    t.eq(status[0], 0)
+  end
+  work(5)
+end)

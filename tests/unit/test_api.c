@@ -1,6 +1,7 @@
 /* test_api.c - the C interface: lifetimes, linking, values, errors, limits, and what happens when
  * memory runs out at any moment.
  */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -619,6 +620,60 @@ static void test_fork(void **state) {
   assert_int_equal(status, 0);
 }
 
+static const char counting[] =
+    "(module (memory 1) (func $f (param i32) (result i32) (i32.add (local.get 0) (i32.const 1)))"
+    "  (func (export \"count\") (param i32) (result i32) (local $i i32)"
+    "    (loop $l (local.set $i (call $f (local.get $i)))"
+    "      (i32.store (i32.const 0) (local.get $i))"
+    "      (br_if $l (i32.lt_u (i32.load (i32.const 0)) (local.get 0))))"
+    "    (local.get $i)))";
+
+static bool load_and_count(void) {
+  rille_Instance *instance = make(counting);
+  int32_t result = call1(instance, "count", 1000);
+  rille_free_instance(instance);
+  return result == 1000;
+}
+
+static _Atomic bool is_forking;
+static void *keep_loading(void *unused) {
+  while (is_forking) (void)load_and_count();
+  return unused;
+}
+
+/* Another thread is inside the engine's locks when the process forks. What was loaded before goes
+ * on in each worker, and so does loading. */
+static void test_forked_workers(void **state) {
+  (void)state;
+  enum { ROUNDS = 5, WORKERS = 4 };
+  if (is_emulated()) skip();
+  rille_Instance *instance = make(counting);
+  assert_int_equal(call1(instance, "count", 10), 10);
+  is_forking = true;
+  pthread_t thread;
+  assert_int_equal(pthread_create(&thread, NULL, keep_loading, NULL), 0);
+  for (int round = 0; round < ROUNDS; round++) {
+    pid_t workers[WORKERS];
+    for (int i = 0; i < WORKERS; i++) {
+      workers[i] = fork();
+      if (workers[i] != 0) continue;
+      alarm(60);
+      bool ok = call1(instance, "count", 100 + i) == 100 + i && load_and_count();
+      test_timeout(state);
+      _exit(ok ? 0 : 1);
+    }
+    for (int i = 0; i < WORKERS; i++) {
+      int status = 1;
+      waitpid(workers[i], &status, 0);
+      assert_int_equal(status, 0);
+    }
+  }
+  is_forking = false;
+  pthread_join(thread, NULL);
+  assert_int_equal(call1(instance, "count", 7), 7);
+  rille_free_instance(instance);
+}
+
 /* Address space runs out: memories fall back to what they need. In a process of its own, which
  * keeps no reservations. */
 static int run_with_little_address_space(void) {
@@ -894,6 +949,7 @@ int main(int argc, char **argv) {
       TEST(test_hosts_move_limits),
       TEST(test_timeout),
       TEST(test_fork),
+      TEST(test_forked_workers),
       TEST(test_little_address_space),
 #ifndef RILLE_NO_SWITCH
       TEST(test_suspended_guests),
