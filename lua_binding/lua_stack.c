@@ -201,8 +201,9 @@ static void drop_above(rille_Stack *stack, const rille_Activation *alive) {
 static COLD void drop_dead(lua_State *L, const State *state, rille_Stack *stack) {
   drop_above(stack, innermost_alive(L, state, stack, 1));
   rille_Activation *top = rille_stack_top(stack);
-  if (!top || (HAS_CALLK && L == state->main)) return;
-  rille_pin(stack);
+  if (!top) return;
+  rille_pin(stack); /* the state may have moved to another thread */
+  if (HAS_CALLK && L == state->main) return;
   rille_continue_clock(top);
 }
 

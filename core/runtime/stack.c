@@ -379,7 +379,7 @@ static FORCE_INLINE void reuse_act(Act *act, Func *func, Instance *instance, voi
 static FORCE_INLINE void rest(Stack *stack, Act *act) {
   stack->top = NULL;
   if (LIKELY(stack->stays && act->act_link != NULL)) {
-    act->idle_in = act->thread;
+    act->idle_in = act->thread = this_thread.token;
   } else {
     store_remove_act(act);
   }

@@ -6,9 +6,9 @@
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
 local files = {
   "values", "misuse", "errors", "dwarf", "module", "imports", "instance", "memory", "pack", "table",
-  "global", "func", "calls", "gc", "exception", "coroutine", "limits", "collect", "state", "wasi",
-  "loader", "extism", "emscripten", "repl", "ffi", "ffi_parser", "ffi_layout", "examples",
-  "luajit", "reference", "hostile", "native",
+  "global", "func", "calls", "gc", "exception", "coroutine", "schedule", "limits", "collect",
+  "state", "wasi", "loader", "extism", "emscripten", "repl", "ffi", "ffi_parser", "ffi_layout",
+  "examples", "luajit", "reference", "hostile", "native",
 }
 
 io.stdout:setvbuf "line"

@@ -101,9 +101,10 @@ static unsigned status_reg(DirectKind kind) {
 }
 
 /* As stack_enter and rest do after a run that ended well. */
-static void rest(Asm *out) {
+static void rest(Asm *out, const DirectCalls *calls) {
   enc_rm(out, ENC_MOV, 8, RSP, ACT(host_sp));
-  enc_rm(out, ENC_MOV, 8, R10, ACT(thread));
+  load_token(out, calls->token);
+  enc_rm(out, ENC_MOV_STORE, 8, R10, ACT(thread));
   enc_rm(out, ENC_MOV, 8, R9, ACT(stack));
   enc_mov_mi(out, 8, mem_at(R9, offsetof(Stack, top)), 0);
   enc_mov_mi(out, 1, ACT(state), ACT_ENDED);
@@ -183,7 +184,7 @@ void direct_stub(Asm *out, const DirectCalls *calls, DirectKind kind) {
   enc_rm(out, ENC_MOV, 8, R11, mem_at(RSP, FRAME_ACT));
   enc_alu_mi(out, ALU_CMP, 8, ACT(is_resumed), 0);
   uint32_t resumed = jump_if(out, CC_NE);
-  rest(out);
+  rest(out, calls);
   enc_alu_rr(out, ALU_XOR, 4, status_reg(kind), status_reg(kind));
   leave(out);
   land(out, failed);
