@@ -12,11 +12,12 @@ TagBox *wasm_check_tag(lua_State *L, int at, const char *function) {
 
 void wasm_push_tag(lua_State *L, State *state, rille_Tag *tag) {
   if (wasm_find_object(L, tag)) {
-    if (luaL_testudata(L, -1, TYPE_TAG)) {
+    const TagBox *known = luaL_testudata(L, -1, TYPE_TAG);
+    if (known && known->tag == tag) {
       rille_free_tag(tag);
       return;
     }
-    lua_pop(L, 1); /* a function of a closed instance, which was at the address before */
+    lua_pop(L, 1); /* what was at the address before: of a closed instance, or a finalised tag */
   }
   TagBox *box = wasm_new_object(L, TYPE_TAG, sizeof *box);
   box->state = state;

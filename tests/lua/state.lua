@@ -26,6 +26,16 @@ test("explicit __gc is harmless", function()
   end
 end)
 
+test("a new tag is no finalised one at the same address", function()
+  if not debug.getmetatable then return end
+  local old = {}
+  for i = 1, 100 do
+    old[i] = wasm.tag("i32")
+    debug.getmetatable(old[i]).__gc(old[i])
+    eq(wasm.signature(wasm.tag("i32")), "(tag (param i32))")
+  end
+end)
+
 test("objects used by finalisers when the state is closed", function()
   -- Runs after the tests, in lua_close; a crash there fails the run.
   local e = t.exports([[(module (import "e" "f" (func $f (param externref)))
