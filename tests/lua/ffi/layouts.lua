@@ -70,11 +70,17 @@ function layouts.make(seed, n)
   return table.concat(lines, "\n") .. "\n", types
 end
 
--- A C file that exports `table`: for each type its size, alignment and offsets.
+-- The declaration of a function that takes and gives the type by value.
+function layouts.prototype(types, i)
+  return ("%s pass%d(%s x)"):format(types[i][1], i, types[i][1])
+end
+
+-- A C file that exports these functions, and `table`: for each type its size, alignment and offsets.
 function layouts.program(text, types)
   local rows = {}
-  for _, entry in ipairs(types) do
+  for i, entry in ipairs(types) do
     local name = entry[1]
+    text = ("%s%s { %s y; (void)x; return y; }\n"):format(text, layouts.prototype(types, i), name)
     rows[#rows + 1] = ("sizeof(%s)"):format(name)
     rows[#rows + 1] = ("_Alignof(%s)"):format(name)
     for _, field in ipairs(entry[2]) do
