@@ -9,7 +9,7 @@
 -- whole process is timed, marked with a star.
 
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
-local root = here .. "/.."
+local root = assert(io.popen("cd '" .. here .. "/..' && pwd")):read "*l"
 local version = _VERSION:match("%d+%.%d+")
 local built = ("%s/%s/lua/%s"):format(root, os.getenv "RILLE_BUILD" or "build/release", version)
 local work = root .. "/build/bench/" .. (jit and "luajit" or "lua" .. version)
@@ -122,10 +122,14 @@ local function find_peers()
   end
   add("wasm3", "wasm3-bench", "wasm3-bench")
   add("iwasm", "iwasm-bench", "iwasm-bench")
-  add("V8", "node", "node --no-liftoff " .. root .. "/tests/bench/peers/node.cjs")
+  add("V8", "node", ("node --no-liftoff --no-wasm-lazy-compilation %s/tests/bench/peers/node.cjs")
+    :format(root))
+  add("wazero", "wazero-bench", "GOGC=off wazero-bench")
   if not has_command "wasm3-bench" then add("wasm3*", "wasm3", "wasm3", run_whole_process) end
   if not has_command "iwasm-bench" then add("iwasm*", "iwasm", "iwasm", run_whole_process) end
-  add("wazero*", "wazero", "wazero run", run_whole_process)
+  if not has_command "wazero-bench" then
+    add("wazero*", "wazero", "wazero run", run_whole_process)
+  end
   return peers
 end
 
@@ -250,6 +254,56 @@ function groups.shootout()
     print("shootout: skipped, no " .. shared .. "/real/sightglass")
   else
     race_all("shootout", contenders, programs)
+  end
+end
+
+-- Larger programs, which read files beside them.
+function groups.programs()
+  local contenders, programs = {}, {}
+  for _, peer in ipairs(find_peers()) do
+    if peer.run == run_timed then contenders[#contenders + 1] = peer end
+  end
+  local folder = shared .. "/real/sightglass"
+  for _, path in ipairs(list_files(folder .. "/*/*.wasm")) do
+    local directory, file = path:match "^(.*)/([^/]*)$"
+    if file == "benchmark.wasm" or file == "sqlite3.wasm" then
+      programs[#programs + 1] = {
+        name = directory:match "[^/]*$",
+        command_of = function(contender)
+          return ("cd %s && %s ./%s"):format(directory, contender.command, file)
+        end,
+      }
+    end
+  end
+  if #programs == 0 then
+    print("programs: skipped, no " .. folder)
+  else
+    race_all("programs", contenders, programs)
+  end
+end
+
+-- ---- Compiling ----------------------------------------------------------------------------------
+
+-- Processor time of all functions, without loading: the threads' sum is what one would take.
+function groups.compile()
+  print(("%-32s %10s %10s"):format("compile", "ms", "MB/s of code"))
+  for _, path in ipairs(list_files(shared .. "/real/npm/*.wasm")) do
+    local bytes = read_file(path)
+    local least, code_bytes = math.huge, 0
+    for _ = 1, math.max(options.rounds, 3) do
+      collectgarbage()
+      local began = os.clock()
+      local lazy = wasm.load(bytes, { engine = "compiler" })
+      local middle = os.clock()
+      local eager = wasm.load(bytes, { engine = "compiler", eager = true })
+      if not (lazy and eager) then break end
+      least = math.min(least, (os.clock() - middle) - (middle - began))
+      code_bytes = eager:stats().code_bytes
+    end
+    if least < math.huge then
+      print(("%-32s %10.1f %10.2f"):format(path:match "[^/]*$", least * 1e3,
+        code_bytes / least / 1e6))
+    end
   end
 end
 

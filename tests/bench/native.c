@@ -13,6 +13,12 @@ static int64_t read_clock(clockid_t clock) {
   return t.tv_sec * 1000000000ll + t.tv_nsec;
 }
 
+/* cpu() -> nanoseconds that this thread has run */
+static int bench_cpu(lua_State *L) {
+  lua_pushnumber(L, (lua_Number)read_clock(CLOCK_THREAD_CPUTIME_ID));
+  return 1;
+}
+
 /* now() -> nanoseconds of a clock that never jumps */
 static int bench_now(lua_State *L) {
   lua_pushnumber(L, (lua_Number)read_clock(CLOCK_MONOTONIC));
@@ -69,11 +75,8 @@ int luaopen_bench_native(lua_State *L) {
   static const struct {
     const char *name;
     lua_CFunction function;
-  } functions[] = {{"now", bench_now},
-                   {"busy", bench_busy},
-                   {"add", bench_add},
-                   {"call", bench_call},
-                   {"object", bench_object}};
+  } functions[] = {{"now", bench_now}, {"cpu", bench_cpu},   {"busy", bench_busy},
+                   {"add", bench_add}, {"call", bench_call}, {"object", bench_object}};
   lua_newtable(L);
   for (unsigned i = 0; i < sizeof functions / sizeof functions[0]; i++) {
     lua_pushcfunction(L, functions[i].function);

@@ -7,7 +7,11 @@ object=$(mktemp)
 trap 'rm -f "$object"' EXIT
 for source in *.c; do
   [ "$source" = native.c ] && continue
+  case $source in
+  *_simd.c) feature=-msimd128 ;;
+  *) feature=-mno-simd128 ;;
+  esac
   clang --target=wasm32 -std=c11 -O2 -Wall -Wextra -nostdlib -ffreestanding -fvisibility=hidden \
-    -c -o "$object" "$source"
+    "$feature" -c -o "$object" "$source"
   wasm-ld --no-entry -o "${source%.c}.wasm" "$object"
 done
