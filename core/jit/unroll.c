@@ -142,7 +142,7 @@ static bool collect(Unroller *u, Block header) {
     if (!add_block(u, block)) return false;
   if (u->n_exits != 1 || ir_end(ir, u->exit_from)->op != IR_BRANCH) return false;
   find_variant(u);
-  u->n_copies = u->cost <= 9 ? 4 : u->cost <= 18 ? 2 : 1;
+  u->n_copies = u->cost <= 8 ? 4 : u->cost <= 14 ? 2 : 1;
   return !u->is_too_large && u->n_copies > 1;
 }
 
