@@ -154,7 +154,7 @@ typedef struct MBlock {
   uint32_t *preds, *succs;
   uint32_t n_preds, n_succs;
   uint32_t pred_index; /* with one successor: its number among the predecessors of that */
-  VReg *phis; /* those that are used */
+  VReg *phis;          /* those that are used */
   uint32_t n_phis;
   VReg **phi_args;    /* for each predecessor: one for each phi */
   uint32_t *phi_next; /* next use of each phi from the block's start */

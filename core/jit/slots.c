@@ -30,14 +30,13 @@ static void extend(Slots *s, VReg v, uint32_t pos) {
   if (pos > range->to) range->to = pos;
 }
 
-/* What goes into a block further on is live from here to there anyway; that of earlier blocks, which
- * have their positions, is not. */
+/* What goes into a block further on is live from here to there anyway; that of earlier blocks,
+ * which have their positions, is not. */
 static void extend_to_end(Slots *s, const MBlock *block, uint32_t end) {
   const Mach *f = s->f;
   for (uint32_t i = 0; i < block->n_succs; i++) {
     const MBlock *succ = MACH_BLOCK(f, block->succs[i]);
-    for (uint32_t j = 0; succ->pos != 0 && j < succ->n_live; j++)
-      extend(s, succ->live[j].v, end);
+    for (uint32_t j = 0; succ->pos != 0 && j < succ->n_live; j++) extend(s, succ->live[j].v, end);
     if (succ->n_phis == 0) continue;
     for (uint32_t j = 0; j < succ->n_phis; j++)
       extend(s, succ->phi_args[block->pred_index][j], end);
