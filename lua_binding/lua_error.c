@@ -85,8 +85,8 @@ int wasm_error_misuse(lua_State *L, int arg, const char *function, const char *f
 
 /* Adds the guest frames that are active in this coroutine to the error on top. */
 static void add_active_frames(lua_State *L, State *state) {
-  rille_Stack *stack = wasm_current_stack(L, state);
-  if (!stack || !rille_stack_top(stack)) return;
+  rille_Stack *stack = wasm_active_stack(L, state);
+  if (!stack) return;
   ErrorBox *frames = push_box(L, state);
   frames->error = rille_capture_frames(stack);
   lua_getfield(L, -1, "frames");
@@ -105,6 +105,42 @@ int wasm_trap(lua_State *L) {
     return wasm_error_misuse(L, 1, "trap", "string expected, got %s", luaL_typename(L, 1));
   }
   return wasm_raise_out_of_bounds(L, lua_tostring(L, 1));
+}
+
+/* Replaces the text on top, when guest code is active, by itself and the guest's frames. */
+static void append_active_frames(lua_State *L, State *state) {
+  rille_Stack *stack = wasm_active_stack(L, state);
+  if (!stack) return;
+  push_box(L, state)->error = rille_capture_frames(stack);
+  luaL_tolstring(L, -1, NULL);
+  lua_remove(L, -2);
+  lua_concat(L, 2);
+}
+
+int wasm_traceback(lua_State *L) {
+  lua_settop(L, 2);
+  bool is_text = lua_isnil(L, 1) || lua_type(L, 1) == LUA_TSTRING || lua_type(L, 1) == LUA_TNUMBER;
+  if (!is_text && !wasm_type_name(L, 1)) {
+    lua_settop(L, 1);
+    return 1;
+  }
+  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+  lua_getfield(L, -1, "debug");
+  if (lua_istable(L, -1)) lua_getfield(L, -1, "traceback");
+  lua_insert(L, 3);
+  lua_settop(L, 3);
+  if (lua_isnil(L, 1)) {
+    lua_pushliteral(L, "");
+  } else {
+    luaL_tolstring(L, 1, NULL);
+  }
+  if (is_text) append_active_frames(L, registered_state(L));
+  if (!lua_isfunction(L, 3)) return 1;
+  lua_pushvalue(L, 3);
+  lua_insert(L, -2);
+  lua_pushinteger(L, luaL_optinteger(L, 2, 1) + 1);
+  lua_call(L, 2, 1);
+  return 1;
 }
 
 /* ---- Fields -----------------------------------------------------------------------------------*/

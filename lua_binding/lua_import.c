@@ -35,8 +35,8 @@ static Imports *push_imports(lua_State *L, size_t n) {
   return imports;
 }
 
-/* Pushes the link error for import i, of which the value on top was given. */
-static bool fail(lua_State *L, const rille_Module *module, size_t i, const char *given) {
+/* Pushes what is wrong with import i. */
+static bool complain(lua_State *L, const rille_Module *module, size_t i, const char *given) {
   rille_ImportInfo info;
   char type[512];
   rille_module_import(module, i, &info);
@@ -45,7 +45,6 @@ static bool fail(lua_State *L, const rille_Module *module, size_t i, const char 
   lua_pushlstring(L, info.name, info.name_size);
   const char *name = lua_tostring(L, -1), *from = lua_tostring(L, -2);
   lua_pushfstring(L, "import \"%s\" \"%s\": wanted %s, given %s", from, name, type, given);
-  wasm_push_new_error(L, RILLE_ERROR_LINK, NULL, lua_tostring(L, -1));
   return false;
 }
 
@@ -176,6 +175,7 @@ static void push_value(lua_State *L, const Search *search, const rille_ImportInf
   lua_remove(L, -2);
 }
 
+/* False with a complaint on top. */
 static bool take(lua_State *L, const Search *search, const rille_Module *module, Imports *out,
                  size_t i) {
   rille_ImportInfo info;
@@ -189,9 +189,31 @@ static bool take(lua_State *L, const Search *search, const rille_Module *module,
     case RILLE_EXTERN_TAG: is_found = take_tag(L, at, out, i); break;
     default: is_found = take_item(L, search, at, &info, out, i); break;
   }
-  if (!is_found) return fail(L, module, i, push_given(L, at));
+  if (!is_found) return complain(L, module, i, push_given(L, at));
   lua_settop(L, at - 1);
   return true;
+}
+
+enum { MOST_COMPLAINTS = 16 };
+
+/* Appends the complaint on top to the text at `at`, a line each. */
+static void add_complaint(lua_State *L, int at, size_t n) {
+  if (n > MOST_COMPLAINTS) return;
+  lua_pushvalue(L, at);
+  if (n > 1) lua_pushliteral(L, "\n");
+  lua_pushvalue(L, n > 1 ? -3 : -2);
+  lua_concat(L, n > 1 ? 3 : 2);
+  lua_replace(L, at);
+}
+
+/* Pushes the link error with the complaints at `at`. */
+static bool fail(lua_State *L, int at, size_t n) {
+  if (n > MOST_COMPLAINTS) {
+    lua_pushfstring(L, "%s\nand %d more", lua_tostring(L, at), (int)(n - MOST_COMPLAINTS));
+    lua_replace(L, at);
+  }
+  wasm_push_new_error(L, RILLE_ERROR_LINK, NULL, lua_tostring(L, at));
+  return false;
 }
 
 bool wasm_resolve_imports(lua_State *L, int inst_at, rille_Module *module, int imports) {
@@ -205,9 +227,15 @@ bool wasm_resolve_imports(lua_State *L, int inst_at, rille_Module *module, int i
   lua_pushvalue(L, -1);
   compat_set_attached(L, top + 1);
   const Search search = {inst->runner.state, inst, inst_at, top - 1, top, imports, top + 2};
+  lua_pushliteral(L, "");
+  int complaints = lua_gettop(L);
+  size_t n_wrong = 0;
   for (size_t i = 0; i < n; i++) {
-    if (!take(L, &search, module, out, i)) return false;
+    if (take(L, &search, module, out, i)) continue;
+    add_complaint(L, complaints, ++n_wrong);
+    lua_settop(L, complaints);
   }
+  if (n_wrong != 0) return fail(L, complaints, n_wrong);
   lua_settop(L, top + 1);
   lua_replace(L, top - 1);
   lua_settop(L, top - 1);

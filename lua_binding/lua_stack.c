@@ -207,6 +207,13 @@ static COLD void drop_dead(lua_State *L, const State *state, rille_Stack *stack)
   rille_continue_clock(top);
 }
 
+rille_Stack *wasm_active_stack(lua_State *L, State *state) {
+  rille_Stack *stack = wasm_current_stack(L, state);
+  if (!stack || !rille_stack_top(stack)) return NULL;
+  drop_above(stack, innermost_alive(L, state, stack, 1));
+  return rille_stack_top(stack) ? stack : NULL;
+}
+
 bool wasm_main_is_running(lua_State *L, const State *state) {
   rille_Stack *stack = state->main_stack;
   if (!stack) return false;

@@ -159,7 +159,11 @@ void wasm_count_external(lua_State *L, State *state, uint64_t bytes) {
 #ifdef LUA_GCISRUNNING
   if (!lua_gc(L, LUA_GCISRUNNING, 0)) return;
 #endif
+#if LUA_VERSION_NUM >= 505
+  lua_gc(L, LUA_GCSTEP, (size_t)(kib < MOST_KIB ? kib : MOST_KIB) << 10); /* bytes there */
+#else
   lua_gc(L, LUA_GCSTEP, (int)(kib < MOST_KIB ? kib : MOST_KIB));
+#endif
 }
 
 /* ---- Types ------------------------------------------------------------------------------------*/
@@ -473,6 +477,7 @@ static const luaL_Reg functions[] = {
     {"type", type_of},
     {"signature", signature},
     {"trap", wasm_trap},
+    {"traceback", wasm_traceback},
     {"share", wasm_share},
     {"adopt", wasm_adopt},
     {"config", config},

@@ -201,6 +201,8 @@ bool wasm_push_run_error(lua_State *L,
 int wasm_raise_run(lua_State *L, rille_Activation *activation);
 int wasm_raise_out_of_bounds(lua_State *L, const char *code);
 int wasm_trap(lua_State *L); /* wasm.trap */
+/* wasm.traceback([message [, level]]): debug.traceback that knows error objects and guests. */
+int wasm_traceback(lua_State *L);
 int wasm_error_misuse(lua_State *L, int arg, const char *function, const char *format, ...)
     PRINTF_LIKE(4, 5);
 
@@ -366,6 +368,9 @@ intptr_t wasm_context(const rille_Activation *activation);
 rille_Activation *wasm_continued_activation(lua_State *L, State *state, intptr_t context);
 #endif
 rille_Stack *wasm_current_stack(lua_State *L, State *state); /* NULL: none yet */
+/* The same from a C function that the host called, without what is dead; NULL: no guest code is
+ * active in this coroutine. */
+rille_Stack *wasm_active_stack(lua_State *L, State *state);
 /* Ends suspended calls of the instance. False when one runs. */
 bool wasm_drop_calls(lua_State *L, State *state, const Inst *inst);
 /* Gives the handle back, as soon as no dead activation points to the instance. */

@@ -1,11 +1,11 @@
 #!/usr/bin/env lua
--- Writes the engine as one C file: lua scripts/amalgamate.lua FOLDER makes rille.c and rille.h there.
+-- Writes the engine as one C file: lua scripts/amalgamate.lua FOLDER makes rille.c and rille.h.
 --
 -- To be compiled with any C11 compiler and linked with -lm -pthread:
 --   cc -O2 -ffp-contract=off -fno-math-errno -c rille.c
--- Headers come once, where they are first included; .def files at each inclusion. What several files
--- have for themselves under one name gets the file's name in front; what files share gets "rille__",
--- so that nothing of the program around can clash with it. Definitions:
+-- Headers come once, where they are first included; .def files at each inclusion. What several
+-- files have for themselves under one name gets the file's name in front; what files share gets
+-- "rille__", so that nothing of the program around can clash with it. Definitions:
 --   RILLE_NO_COMPILER   leaves the compiler to machine code out
 --   RILLE_PLAIN_NAMES   keeps the names of shared functions, for tests that look inside
 
@@ -53,9 +53,9 @@ for word in ([[auto break case char const continue default do double else enum e
   keywords[word] = true
 end
 
--- Calls visit(kind, text, end) for each piece of the text; together they are the whole of it. Kinds:
--- "space" (comments too), "line" (a directive with its continuations), "text" (strings, characters
--- and numbers), "name", "mark".
+-- Calls visit(kind, text, end) for each piece of the text; together they are the whole of it.
+-- Kinds: "space" (comments too), "line" (a directive with its continuations), "text" (strings,
+-- characters and numbers), "name", "mark".
 local function tokenize(text, visit)
   local at, n = 1, #text
   local is_line_start = true
@@ -134,8 +134,10 @@ local function declared_names(text, is_header)
         has_name = true
       end
     end
-    if not is_header and depth == 0 and parentheses == 1 and previous == "(" and last and last:find "^%u[%u_]+$" and
-      kind == "name" and token:find "^%l" and text:find("^,", behind) then
+    local is_macro_call = depth == 0 and parentheses == 1 and previous == "(" and last and
+      last:find "^%u[%u_]+$"
+    if is_macro_call and not is_header and kind == "name" and token:find "^%l" and
+      text:find("^,", behind) then
       names[token] = names[token] or "static" -- LONG(fill_long, ...) defines it
     end
     if token == "{" then
@@ -209,7 +211,8 @@ local files = {}
 local function add_file(path)
   if files[path] then return files[path] end
   local text = read(root .. path)
-  local file = { path = path, text = text, names = declared_names(text, path:find "%.h$"), includes = {} }
+  local names = declared_names(text, path:find "%.h$")
+  local file = { path = path, text = text, names = names, includes = {} }
   files[path] = file
   for name in ("\n" .. text):gmatch '\n#include "([^"]+)"' do
     local target = normal(path:match "^(.*)/" .. "/" .. name)
@@ -321,7 +324,7 @@ end
 local function conditional_headers()
   local list = {}
   for _, source in ipairs(sources) do
-    local depth = source.text:find "^/%*.-%*/\n#if defined%(__x86_64__%)" and -1 or 0
+    local depth = 0
     for line in source.text:gmatch "[^\n]+" do
       if line:find "^#if" then depth = depth + 1 end
       if line:find "^#endif" then depth = depth - 1 end
@@ -334,12 +337,17 @@ local function conditional_headers()
   return list
 end
 
-local function undefine_macros(out, text)
-  local macros = {}
-  for name in text:gmatch "\n#%s*define%s+([%w_]+)" do macros[name] = true end
-  macros._GNU_SOURCE = nil
+-- Macros of a C file end with it. Those that a header of another room has, too, end before it.
+local function undefine_macros(out, source, is_before)
   local list = {}
-  for name in pairs(macros) do list[#list + 1] = "#undef " .. name .. "\n" end
+  for name in source.text:gmatch "\n#%s*define%s+([%w_]+)" do
+    local is_wanted = name ~= "_GNU_SOURCE"
+    if is_before then
+      is_wanted = false
+      for path in pairs(owners[name] or {}) do is_wanted = is_wanted or path:find "%.h$" ~= nil end
+    end
+    if is_wanted then list[#list + 1] = "#undef " .. name .. "\n" end
+  end
   table.sort(list)
   out[#out + 1] = table.concat(list)
 end
@@ -370,8 +378,9 @@ for _, path in ipairs(conditional_headers()) do
   end
 end
 for _, source in ipairs(sources) do
+  undefine_macros(out, source, true)
   out[#out + 1] = expand(source.path, renames_of(source, owners))
-  undefine_macros(out, source.text)
+  undefine_macros(out, source)
 end
 
 local folder = arg[1] or error("a folder is wanted", 0)

@@ -249,6 +249,10 @@ function wasm.type(x) end
 function wasm.signature(x) end
 ---@param message string
 function wasm.trap(message) end
+---@param message? any
+---@param level? integer
+---@return any
+function wasm.traceback(message, level) end
 ---@param x wasm.Module|wasm.Memory
 ---@return string token
 function wasm.share(x) end

@@ -264,3 +264,74 @@ test("traps without signals", function()
   wasm.config {signals = true}
   assert(ok, failure)
 end)
+
+test("a link error tells of all imports that are wrong", function()
+  local m, err = wasm.instantiate([[(module (import "env" "a" (func (param i32)))
+    (import "env" "fine" (func)) (import "env" "b" (memory 1)) (import "x" "c" (global i32)))]],
+    {env = {a = 5, fine = print, b = "text"}})
+  eq(m, nil)
+  eq(err.kind, "link")
+  eq(err.message, 'import "env" "a": wanted (func (param i32)), given number\n' ..
+    'import "env" "b": wanted (memory 1), given string\n' ..
+    'import "x" "c": wanted (global i32), given nil')
+  local imports = {}
+  for i = 1, 20 do imports[i] = ('(import "e" "f%d" (func))'):format(i) end
+  m, err = wasm.instantiate("(module " .. table.concat(imports) .. ")")
+  eq(m, nil)
+  eq(err.message:match "f16", "f16")
+  eq(err.message:match "f17", nil)
+  eq(err.message:match "\n(and .*)$", "and 4 more")
+end)
+
+test("message handlers see both worlds", function()
+  local key = {}
+  local raised = "no luck"
+  local e = t.exports([[(module $m (import "env" "f" (func $f))
+    (func $inner (call $f)) (func (export "g") (call $inner))
+    (func $fail (export "fail") (unreachable)))]],
+    {env = {f = function() error(raised, 0) end}})
+  local function host() e.g() end
+  local function check(text, ...)
+    for _, wanted in ipairs {...} do
+      if not text:find(wanted, 1, true) then t.fail(wanted .. " is not in " .. text) end
+    end
+  end
+  check(select(2, xpcall(host, wasm.traceback)), "no luck", "m!inner", "m!g", "stack traceback",
+    "errors.lua")
+  check(select(2, xpcall(e.fail, wasm.traceback)), "unreachable", "m!fail", "stack traceback")
+  local _, seen = xpcall(host, function(err) return {err, debug.traceback()} end)
+  eq(seen[1], "no luck")
+  check(seen[2], "errors.lua", "stack traceback")
+  _, seen = xpcall(e.fail, function(err) return {err.kind, err.frames[1].func} end)
+  eq(seen[1] .. seen[2], "trapfail")
+  raised = key
+  eq(select(2, xpcall(e.g, wasm.traceback)), key)
+  local co = coroutine.create(e.g)
+  eq(select(2, coroutine.resume(co)), key)
+  check(wasm.traceback "here", "here", "stack traceback", "errors.lua")
+  check(wasm.traceback(), "stack traceback")
+  eq(wasm.traceback(key), key)
+  -- Guests that an error has left are in no backtrace.
+  eq(wasm.traceback("here"):find("wasm backtrace", 1, true), nil)
+  eq(#t.traps("trap", "out of bounds memory access", wasm.memory().read, wasm.memory(), 0, 1).frames, 0)
+end)
+
+test("the same value comes out, through guests and back", function()
+  local values = {"text", 42, 1.5, true, false, {}, print, coroutine.create(function() end)}
+  local raised
+  local e = t.exports([[(module (import "env" "f" (func $f)) (import "env" "again" (func $again))
+    (func (export "g") (call $f)) (func (export "h") (call $again)))]],
+    {env = {f = function() error(raised, 0) end, again = function() return raised, error(raised, 0) end}})
+  for _, value in ipairs(values) do
+    raised = value
+    for _, name in ipairs {"g", "h"} do
+      local ok, got = pcall(e[name])
+      eq(ok, false)
+      eq(rawequal(got, value), true)
+    end
+  end
+  raised = nil
+  local results = t.pack(pcall(e.g))
+  eq(results[1], false)
+  eq(results[2], nil)
+end)
