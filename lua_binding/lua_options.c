@@ -52,22 +52,32 @@ static bool is_listed(const char *word, const char *const *names) {
   return false;
 }
 
-void wasm_check_options(lua_State *L, int at, const char *function, const char *const *names) {
-  if (lua_isnoneornil(L, at)) return;
+bool wasm_complain_of_options(lua_State *L, int at, const char *function,
+                              const char *const *names) {
+  if (lua_isnoneornil(L, at)) return false;
   if (!lua_istable(L, at)) {
-    wasm_error_misuse(L, at, function, "table expected, got %s", luaL_typename(L, at));
+    lua_pushfstring(L, "bad argument #%d to '%s' (table expected, got %s)", at, function,
+                    luaL_typename(L, at));
+    return true;
   }
   at = lua_absindex(L, at);
   for (lua_pushnil(L); lua_next(L, at) != 0; lua_pop(L, 1)) {
     if (lua_type(L, -2) != LUA_TSTRING) {
-      luaL_error(L, "bad options to '%s' (a key is a %s, not a name)", function,
-                 luaL_typename(L, -2));
+      lua_pushfstring(L, "bad options to '%s' (a key is a %s, not a name)", function,
+                      luaL_typename(L, -2));
+      return true;
     }
     const char *key = lua_tostring(L, -2);
     if (is_listed(key, names)) continue;
-    luaL_error(L, "unknown option '%s' to '%s' (did you mean '%s'?)", key, function,
-               wasm_nearest(key, names));
+    lua_pushfstring(L, "unknown option '%s' to '%s' (did you mean '%s'?)", key, function,
+                    wasm_nearest(key, names));
+    return true;
   }
+  return false;
+}
+
+void wasm_check_options(lua_State *L, int at, const char *function, const char *const *names) {
+  if (wasm_complain_of_options(L, at, function, names)) luaL_error(L, "%s", lua_tostring(L, -1));
 }
 
 /* Pushes the option and returns its type. */

@@ -4,6 +4,19 @@
  */
 #include "lua_wasm.h"
 
+/* The level of the first caller from another file: of the user, where a part of the module checks
+ * what it was given. */
+static int level_of_user(lua_State *L) {
+  lua_Debug here, frame;
+  if (!lua_getstack(L, 1, &here) || !lua_getinfo(L, "S", &here)) return 1;
+  int level = 2;
+  while (lua_getstack(L, level, &frame) && lua_getinfo(L, "S", &frame) &&
+         strcmp(frame.source, here.source) == 0) {
+    level++;
+  }
+  return level;
+}
+
 /* check(function, options, list of names): raises for an unknown option, naming the nearest. */
 static int check_options(lua_State *L) {
   enum { MOST = 63 };
@@ -18,8 +31,11 @@ static int check_options(lua_State *L) {
     lua_pop(L, 1); /* the table holds it */
   }
   names[n] = NULL;
-  wasm_check_options(L, 2, function, names);
-  return 0;
+  if (!wasm_complain_of_options(L, 2, function, names)) return 0;
+  luaL_where(L, level_of_user(L));
+  lua_insert(L, -2);
+  lua_concat(L, 2);
+  return lua_error(L);
 }
 
 /* error(kind, message [, fields]) -> an error object with these fields */

@@ -592,28 +592,14 @@ static int close_socket(lua_State *L) {
   return 0;
 }
 
-/* check(name, options, list of names): raises for an unknown option. */
-static int check_options(lua_State *L) {
-  const char *names[64];
-  size_t n = lua_rawlen(L, 3);
-  for (size_t i = 0; i < n && i < 63; i++) {
-    compat_rawgeti(L, 3, i + 1);
-    names[i] = lua_tostring(L, -1);
-    lua_pop(L, 1);
-  }
-  names[n < 63 ? n : 63] = NULL;
-  wasm_check_options(L, 2, luaL_checkstring(L, 1), names);
-  return 0;
-}
-
 __attribute__((visibility("default"))) int luaopen_wasm_wasi_core(lua_State *L);
 
 /* Needs wasm to be open in this Lua state. */
 int luaopen_wasm_wasi_core(lua_State *L) {
-  static const luaL_Reg functions[] = {{"new", new_context},    {"wait", wait_slice},
-                                       {"open", open_address},  {"name", name_socket},
-                                       {"close", close_socket}, {"check", check_options},
-                                       {"func", context_func},  {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"new", new_context},  {"wait", wait_slice},    {"open", open_address},
+      {"name", name_socket}, {"close", close_socket}, {"func", context_func},
+      {NULL, NULL}};
   static const luaL_Reg methods[] = {{"close", context_close},
                                      {"output", context_output},
                                      {"errors", context_errors},

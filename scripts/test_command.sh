@@ -102,5 +102,22 @@ expect "repl call" 0 '42' repl "$work/add.wat"
 expect "repl error" 0 '^> error:' repl "$work/add.wat"
 expect "repl assignment" 0 '\b6$' repl "$work/add.wat"
 
+# The manual page and --help name the same commands and options.
+"$lua" scripts/wasm.lua --help >"$work/out"
+sed 's/\\-/-/g; s/\\f[BRI]//g; s/"//g' scripts/wasm.1 >"$work/man"
+grep -oE -e '--[a-z]+' "$work/out" | sort -u >"$work/help_options"
+grep -oE -e '--[a-z]+' "$work/man" | sort -u >"$work/man_options"
+sed -nE 's/^  ([a-z]+) .*/\1/p' "$work/out" | sort -u >"$work/help_commands"
+sed -nE 's/^\.B ([a-z]+)$/\1/p' "$work/man" | grep -xF -f "$work/help_commands" | sort -u \
+  >"$work/man_commands"
+for list in options commands; do
+  if [ -s "$work/help_$list" ] && diff "$work/help_$list" "$work/man_$list"; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    echo "the $list of --help (<) and of the manual page (>) differ"
+  fi
+done
+
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -5,6 +5,7 @@
 -- may yield.
 
 local wasm = require "wasm"
+local tools = require "wasm.tools"
 local core = require "wasm.wasi.core"
 local protected = require "wasm.protect"
 
@@ -66,7 +67,7 @@ local function read_dirs(dirs)
   for guest, dir in pairs(dirs) do
     check_text("dirs", guest)
     if type(dir) ~= "table" then dir = { path = dir } end
-    core.check("wasi.new", dir, { "path", "readonly" })
+    tools.check("wasi.new", dir, { "path", "readonly" })
     list[#list + 1] = { guest = guest, path = check_text("dirs", dir.path),
       readonly = dir.readonly and true or false }
   end
@@ -104,7 +105,7 @@ end
 
 local function read_clock(clock)
   if clock == nil then return nil end
-  core.check("wasi.new", clock, { "realtime", "monotonic" })
+  tools.check("wasi.new", clock, { "realtime", "monotonic" })
   check_function("clock", clock.realtime)
   check_function("clock", clock.monotonic)
   return clock
@@ -128,7 +129,7 @@ end
 local function open_sockets(sockets)
   local fds, opened, addresses = {}, {}, {}
   if sockets == nil then return fds, opened, addresses end
-  core.check("wasi.new", sockets, { "listen", "streams" })
+  tools.check("wasi.new", sockets, { "listen", "streams" })
   local function close_all(err)
     for _, fd in ipairs(opened) do core.close(fd) end
     return nil, err
@@ -177,7 +178,7 @@ local addresses_of = setmetatable({}, { __mode = "k" })
 -- cannot be opened.
 function wasi.new(options)
   options = options or {}
-  core.check("wasi.new", options, context_options)
+  tools.check("wasi.new", options, context_options)
   local given = {
     args = read_args(options.args),
     env = read_env(options.env),
@@ -253,7 +254,7 @@ end
 -- `imports`.
 function wasi.run(module, options)
   options = options or {}
-  core.check("wasi.run", options, run_options)
+  tools.check("wasi.run", options, run_options)
   local err
   local given = pick(options, context_options)
   if type(module) == "string" then

@@ -479,6 +479,65 @@ t.test("bad plugins fail alone", function()
   end
 end)
 
+-- __gc of a value that is not ours.
+local function with_finaliser(fn)
+  if newproxy then
+    local proxy = newproxy(true)
+    getmetatable(proxy).__gc = fn
+    return proxy
+  end
+  return setmetatable({}, { __gc = fn })
+end
+
+t.test("finalisers may call plugins, reload and close them, and raise", function()
+  if warn then warn "@off" end
+  local path = write_wat("final.wasm", versioned(1))
+  local p = assert(loader.load(path, { limits = { timeout = 1 } }))
+  local good = assert(loader.load(write_wat("good.wasm", versioned(1))))
+  local n, got = 0, {}
+  local function finish(fn)
+    for _ = 1, 3 do
+      local dropped = with_finaliser(function()
+        n = n + 1
+        fn()
+      end)
+      assert(dropped)
+      dropped = nil
+    end
+    for _ = 1, 8 do pcall(collectgarbage) end -- 5.1 raises there what a finaliser raises
+  end
+  finish(function() got[#got + 1] = p.exports.version() end)
+  t.eq(#got, 3)
+  t.eq(got[3], 1)
+  write_wat("final.wasm", versioned(2))
+  finish(function() assert(p:reload()) end)
+  t.eq(p.exports.version(), 2)
+  t.eq(p.version, 4)
+  finish(function() error "in a finaliser" end)
+  finish(function() wasm.trap "in a finaliser" end)
+  finish(function() p:close() end)
+  finish(function() return p.exports.version() end)
+  t.eq(n, 18)
+  t.eq(good.exports.version(), 1)
+  t.misuse("is closed", function() return p.exports.version end)
+  good:close()
+end)
+
+t.test("misuse is told at the line of the user", function()
+  local here = debug.getinfo(1, "S").short_src
+  for _, call in ipairs {
+    function() loader.load("x.wasm", { limts = {} }) end,
+    function() loader.load("x.wasm", { limits = { fule = 1 } }) end,
+    function() loader.install { pth = "x" } end,
+    function() require "wasm.wasi".new { arg = {} } end,
+  } do
+    local ok, err = pcall(call)
+    t.eq(ok, false)
+    t.eq(err:sub(1, #here), here)
+    t.eq(err:match "did you mean '%w+'" ~= nil, true)
+  end
+end)
+
 -- The bar: a thousand reloads while other plugins, and suspended calls of this one, go on.
 t.test("a thousand reloads lose no call and no memory", function()
   local n = t.is_sanitized and 100 or 1000

@@ -56,3 +56,36 @@ t.test("annotations are complete", function()
   check("Memory:", debug.getregistry()["wasm.memory"].__index)
   check("Table:", debug.getregistry()["wasm.table"].__index)
 end)
+
+-- The reference names everything that the modules and objects have.
+t.test("the reference is complete", function()
+  local absent = {}
+  local function check(prefix, names)
+    for name in pairs(names) do
+      local is_name = type(name) == "string" and not name:find "^__"
+      if is_name and not text:find(prefix .. name .. "%f[^%w_]") then
+        absent[#absent + 1] = (prefix .. name):gsub("%%", "")
+      end
+    end
+  end
+  local registry = debug.getregistry()
+  check("wasm%.", t.wasm)
+  check("wasi%.", require "wasm.wasi")
+  check("loader%.", require "wasm.loader")
+  check("ffi%.", require "wasm.ffi")
+  check("repl%.", { new = true })
+  for kind, prefix in pairs { memory = "mem:", table = "t:" } do
+    check(prefix, registry["wasm." .. kind].__index)
+  end
+  for _, kind in ipairs { "instance", "module" } do
+    local i = assert(t.wasm.instantiate "(module)")
+    local object = kind == "module" and i.module or i
+    for _, name in ipairs { "usage", "close", "refuel", "interrupt", "trace", "snapshot", "reset",
+      "sections", "instantiate", "stats", "serialize", "type" } do
+      local has, method = pcall(function() return object[name] end)
+      if has and type(method) == "function" then check(kind .. ":", { [name] = true }) end
+    end
+  end
+  table.sort(absent)
+  t.eq(table.concat(absent, " "), "")
+end)

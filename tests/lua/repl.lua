@@ -204,3 +204,74 @@ t.test("descriptions are JSON, and survive broken custom sections", function()
     describe.function_names(module)
   end
 end)
+
+-- A strict reader of JSON: the end of the value that begins at `at`, or an error.
+local read_value
+local function skip_space(json, at) return json:find("[^ \t\r\n]", at) or #json + 1 end
+
+local function read_string(json, at)
+  assert(json:sub(at, at) == '"', "a string is wanted")
+  at = at + 1
+  while true do
+    local c = json:sub(at, at)
+    assert(c ~= "" and c:byte() >= 32, "a control character or the end in a string")
+    if c == '"' then return at + 1 end
+    if c == "\\" then
+      local escape = json:match('^["\\/bfnrt]', at + 1) or json:match("^u%x%x%x%x", at + 1)
+      at = at + #assert(escape, "a wrong escape")
+    end
+    at = at + 1
+  end
+end
+
+local function read_list(json, at, close, read_item)
+  at = skip_space(json, at + 1)
+  if json:sub(at, at) == close then return at + 1 end
+  while true do
+    at = skip_space(json, read_item(json, at))
+    local c = json:sub(at, at)
+    if c == close then return at + 1 end
+    assert(c == ",", "a comma is wanted")
+    at = skip_space(json, at + 1)
+  end
+end
+
+local function read_member(json, at)
+  at = skip_space(json, read_string(json, at))
+  assert(json:sub(at, at) == ":", "a colon is wanted")
+  return read_value(json, skip_space(json, at + 1))
+end
+
+function read_value(json, at)
+  local c = json:sub(at, at)
+  if c == '"' then return read_string(json, at) end
+  if c == "[" then return read_list(json, at, "]", read_value) end
+  if c == "{" then return read_list(json, at, "}", read_member) end
+  local word = json:match("^%-?%d+%.?%d*[eE]?[+-]?%d*", at) or json:match("^%l+", at)
+  assert(word and (tonumber(word) or word == "true" or word == "false" or word == "null"), "no value")
+  return at + #word
+end
+
+local function check_json(json)
+  local ends = skip_space(json, read_value(json, skip_space(json, 1)))
+  t.eq(ends, #json + 1)
+end
+
+t.test("descriptions are JSON that a strict reader takes", function()
+  t.eq(pcall(check_json, '{"a":01x}'), false)
+  t.eq(pcall(check_json, '["a\n"]'), false)
+  t.eq(pcall(check_json, '[1,]'), false)
+  local here = arg[0]:match "^(.*)/[^/]*$" or "."
+  for _, name in ipairs { "ledger", "image", "markdown" } do
+    local path = here .. "/../../scripts/plugins/" .. name .. ".wasm"
+    local file = assert(io.open(path, "rb"))
+    local bytes = file:read "*a"
+    file:close()
+    check_json(describe.json(describe.module(assert(wasm.load(bytes)), bytes, path)))
+  end
+  local strange = [[(module (import "a\22\5c" "\00\01\7f\n" (func)) (func (export "\u{1F600}"))
+    (@custom "\t" "x") (memory (export "") 1) (tag (export "t") (param i32)))]]
+  local d = describe.module(assert(wasm.load(strange)), strange, 'a "file"\n\\')
+  check_json(describe.json(d))
+  check_json(describe.json(describe.module(wasm.load "(module)", "(module)", "e")))
+end)
