@@ -56,3 +56,11 @@ if(EXISTS ${RILLE_TEST_DIR}/unit/example.c)
   target_link_libraries(example PRIVATE rille_flags rille)
   add_test(NAME example COMMAND example WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
 endif()
+
+# Lua states in threads, for the thread sanitizer: a program that embeds Lua 5.4.
+find_library(RILLE_LIBLUA NAMES lua5.4 lua-5.4)
+if(RILLE_LIBLUA AND TARGET wasm_lua5.4)
+  add_executable(lua_threads ${RILLE_TEST_DIR}/threads/lua_threads.c)
+  target_include_directories(lua_threads SYSTEM PRIVATE ${RILLE_LUA_5.4_INCLUDE})
+  target_link_libraries(lua_threads PRIVATE rille_flags ${RILLE_LIBLUA})
+endif()

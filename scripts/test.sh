@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.." || exit 1
 
 # The groups run in two lanes, side by side, once the build is there.
 lane_one="unit spec ir fuzz corpus text lua wasi kits libraries apps module command valgrind"
-lane_two="asan hard clang interpreter aarch64 packages style"
+lane_two="asan tsan hard clang interpreter aarch64 packages style"
 shared=${RILLE_SHARED:-../shared}
 spec_repository=https://github.com/WebAssembly/spec
 spec_commit=285a9032950cbad6a9f84de11183008e286092a2
@@ -204,6 +204,24 @@ run_short_sightglass() {
   cat "$logs/sightglass"
   awk '/ passed, / {p += $1; f += $3} END {print p + 0 " passed, " f + 0 " failed"}' \
     "$logs/sightglass"
+}
+
+run_lua_threads() { # run_lua_threads BUILD
+  if [ -x "$1/tests/lua_threads" ]; then
+    use_lua_module "$1" 5.4
+    "$1/tests/lua_threads"
+  else
+    echo "no library of Lua 5.4: 0 passed, 0 failed, 1 skipped"
+  fi
+}
+
+run_threaded_tests() {
+  for program in api base_os runtime_memory; do
+    RILLE_EMULATED=1 "build/tsan/tests/test_$program" || threads_failed=1
+  done >"$logs/tsan_unit" 2>&1
+  cat "$logs/tsan_unit"
+  sed -nE 's/.*PASSED[^0-9]*([0-9]+) test.*/\1/p' "$logs/tsan_unit" |
+    awk -v f="${threads_failed:-0}" '{n += $1} END {print n + 0 " passed, " f " failed"}'
 }
 
 sanitizer_preload() {
@@ -494,6 +512,17 @@ group_asan() {
     [ -d "$shared/wasi" ] && suite "asan: wasi suite" run_wasi_suite build/asan \
       env LD_PRELOAD="$(sanitizer_preload)"
   fi
+}
+
+# What has threads: the memory that several stores share, in C and in Lua states. A child of a fork that
+# starts a thread is more than this sanitizer follows.
+group_tsan() {
+  check "build tsan" configure_and_build tsan
+  suite "tsan: unit tests" run_threaded_tests
+  if [ -d "$shared/spec/proposals/threads" ]; then
+    suite "tsan: spec threads" run_wast build/tsan "$shared/spec/proposals/threads"
+  fi
+  suite "tsan: Lua states" run_lua_threads build/tsan
 }
 
 # The attack build collects garbage at every allocation, checks what each pass of the compiler left and

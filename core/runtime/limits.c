@@ -118,6 +118,7 @@ static void ask_for_ticks(Store *store) {
   os_call_once(&ticker_state, open_ticker);
   lock_ticker();
   if (start_ticker()) {
+    store->was_ticked = true;
     atomic_store_explicit(&store->is_ticked, true, memory_order_relaxed);
     store->next_ticked = ticker.ticked;
     ticker.ticked = store;
@@ -133,7 +134,8 @@ static bool is_ticked(Store *store) {
 }
 
 void limits_forget(Store *store) {
-  if (!is_ticked(store)) return;
+  /* One that left the list may still be in the ticker's hands: its flag is set last. */
+  if (!store->was_ticked) return;
   lock_ticker();
   if (is_ticked(store)) {
     Store **link = &ticker.ticked;

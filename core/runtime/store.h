@@ -222,6 +222,7 @@ struct Store {
   size_t weight; /* objects in the lists above: merging walks the lists of the lighter store */
   /* limits.c, under its lock: */
   _Atomic bool is_ticked; /* in the ticker's list; when not, POLL_TICK is set */
+  bool was_ticked;        /* by its own thread: it was in the list at some time */
   uint32_t slow_polls;
   uint64_t slow_since_ns;
   Store *next_ticked;

@@ -674,6 +674,53 @@ static void test_forked_workers(void **state) {
   rille_free_instance(instance);
 }
 
+/* Threads, with a store each, contend for one memory while it grows. */
+static rille_Memory *contended;
+
+static void *contend(void *unused) {
+  rille_Extern import = {.kind = RILLE_EXTERN_MEMORY, .memory = contended};
+  rille_Instance *instance = make_in(
+      "(module (import \"\" \"m\" (memory 1 64 shared))"
+      "  (func (export \"count\") (param $n i32) (result i32)"
+      "    (loop $l (loop $again"
+      "      (if (i32.atomic.rmw.cmpxchg (i32.const 8) (i32.const 0) (i32.const 1)) (then"
+      "        (drop (memory.atomic.wait32 (i32.const 8) (i32.const 1) (i64.const 1000000)))"
+      "        (br $again))))"
+      "      (i32.atomic.store (i32.const 16)"
+      "        (i32.add (i32.atomic.load (i32.const 16)) (i32.const 1)))"
+      "      (i32.atomic.store (i32.const 8) (i32.const 0))"
+      "      (drop (memory.atomic.notify (i32.const 8) (i32.const 1)))"
+      "      (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))"
+      "    (memory.grow (i32.const 1))))",
+      &import, NULL);
+  bool ok = true;
+  for (int i = 0; i < 8; i++) ok &= call1(instance, "count", 500) > 0;
+  rille_free_instance(instance);
+  return ok ? contended : unused;
+}
+
+static void test_threads_share_a_memory(void **state) {
+  (void)state;
+  enum { N_THREADS = 4 };
+  const rille_MemoryType type = {.min = 1, .max = 64, .is_shared = true, .page_log2 = 16};
+  contended = rille_new_memory(engine, &type, NULL);
+  assert_non_null(contended);
+  pthread_t threads[N_THREADS];
+  for (int i = 0; i < N_THREADS; i++)
+    assert_int_equal(pthread_create(&threads[i], NULL, contend, NULL), 0);
+  for (int i = 0; i < N_THREADS; i++) {
+    void *result = NULL;
+    pthread_join(threads[i], &result);
+    assert_ptr_equal(result, contended);
+  }
+  uint64_t size;
+  int32_t counted;
+  memcpy(&counted, rille_memory_bytes(contended, &size) + 16, sizeof counted);
+  assert_int_equal(counted, N_THREADS * 8 * 500);
+  assert_int_equal(rille_memory_pages(contended), 1 + N_THREADS * 8);
+  rille_free_memory(contended);
+}
+
 /* Address space runs out: memories fall back to what they need. In a process of its own, which
  * keeps no reservations. */
 static int run_with_little_address_space(void) {
@@ -950,6 +997,7 @@ int main(int argc, char **argv) {
       TEST(test_timeout),
       TEST(test_fork),
       TEST(test_forked_workers),
+      TEST(test_threads_share_a_memory),
       TEST(test_little_address_space),
 #ifndef RILLE_NO_SWITCH
       TEST(test_suspended_guests),
