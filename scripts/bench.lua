@@ -453,8 +453,18 @@ local function lua_rows()
       for i = 1, n do mem:load("i32", i) end
       return native.busy() - began
     end), 3, 1.3 },
-    { "yield and resume", { yield_loop(plain_yields) }, 5 },
-    { "yield and resume through a guest", { yield_loop(guest.exports.yields) }, 5, 2.0 },
+    { "method that checks its arguments", loop(function(n)
+      local began = native.busy()
+      for i = 1, n do object:checked("i32", i) end
+      return native.busy() - began
+    end), 3 },
+    { 'mem:load("i32", at), to that', loop(function(n)
+      local began = native.busy()
+      for i = 1, n do mem:load("i32", i) end
+      return native.busy() - began
+    end), 5 },
+    { "yield and resume", { yield_loop(plain_yields) }, 7 },
+    { "yield and resume through a guest", { yield_loop(guest.exports.yields) }, 7, 2.0 },
   }
 end
 

@@ -59,13 +59,25 @@ static int bench_nothing(lua_State *L) {
   return 0;
 }
 
-/* object() -> a userdata whose method `nothing` does nothing */
+static const char object_type[] = "bench.object";
+
+/* object:checked(type, at) -> at: what a method costs that only looks at what it got */
+static int bench_checked(lua_State *L) {
+  luaL_checkudata(L, 1, object_type);
+  luaL_checkstring(L, 2);
+  lua_pushinteger(L, luaL_checkinteger(L, 3));
+  return 1;
+}
+
+/* object() -> a userdata whose method `nothing` does nothing, and `checked` as above */
 static int bench_object(lua_State *L) {
   lua_newuserdata(L, 8);
-  lua_newtable(L);
+  luaL_newmetatable(L, object_type);
   lua_newtable(L);
   lua_pushcfunction(L, bench_nothing);
   lua_setfield(L, -2, "nothing");
+  lua_pushcfunction(L, bench_checked);
+  lua_setfield(L, -2, "checked");
   lua_setfield(L, -2, "__index");
   lua_setmetatable(L, -2);
   return 1;
