@@ -203,6 +203,11 @@ RILLE_API bool rille_wasm_to_wat(rille_Engine *engine, const void *bytes, size_t
  * read; rille_free_bytes. */
 RILLE_API bool rille_print_func(rille_Engine *engine, rille_Module *module, uint32_t func,
                                 char **out, size_t *out_size, rille_Error **error);
+/* What the compiler makes of a function after the passes that `what` lists with commas: "build",
+ * "cfg", "memopt", "place" or "ir" for all of these, "isel", "color" or "mach" for both, "asm" for
+ * machine code. For people to read; rille_free_bytes. */
+RILLE_API bool rille_dump_func(rille_Engine *engine, rille_Module *module, uint32_t func,
+                               const char *what, char **out, size_t *out_size, rille_Error **error);
 RILLE_API void rille_free_bytes(rille_Engine *engine, void *bytes, size_t size);
 
 typedef enum rille_ExternKind {
@@ -226,6 +231,7 @@ typedef struct rille_ExportInfo {
   size_t name_size;
   rille_ExternKind kind;
   const rille_FuncType *func_type;
+  uint32_t index; /* in the index space of its kind */
 } rille_ExportInfo;
 RILLE_API size_t rille_module_imports(const rille_Module *module);
 RILLE_API void rille_module_import(const rille_Module *module, size_t index, rille_ImportInfo *out);

@@ -76,12 +76,33 @@ static int push_func_text(lua_State *L, rille_Module *module, uint32_t index) {
   return 1;
 }
 
-/* disassemble(exported function, or module and index) -> text, or nil and an error */
+/* Pushes what the compiler makes of a function after some passes and returns 1, or nil and an
+ * error.
+ */
+static int push_func_dump(lua_State *L, rille_Module *module, uint32_t index, const char *what) {
+  State *state = wasm_state(L);
+  char *text;
+  size_t size;
+  rille_Error *error = NULL;
+  if (!rille_dump_func(state->engine, module, index, what, &text, &size, &error)) {
+    wasm_push_error(L, error);
+    return wasm_return_error(L);
+  }
+  lua_pushlstring(L, text, size);
+  rille_free_bytes(state->engine, text, size);
+  return 1;
+}
+
+/* disassemble(exported function, or module and index [, passes]) -> text, or nil and an error: the
+ * function as WAT, or what the compiler makes of it after the passes */
 static int disassemble(lua_State *L) {
   const Entry *entry = wasm_test_entry(L, 1);
   if (entry && entry->inst && entry->inst->instance && rille_func_instance(entry->func)) {
     rille_Instance *owner = rille_func_instance(entry->func);
-    return push_func_text(L, rille_instance_module(owner), rille_func_index(entry->func));
+    rille_Module *module = rille_instance_module(owner);
+    const char *passes = luaL_optstring(L, 2, NULL);
+    if (passes) return push_func_dump(L, module, rille_func_index(entry->func), passes);
+    return push_func_text(L, module, rille_func_index(entry->func));
   }
   const ModuleBox *box = luaL_testudata(L, 1, TYPE_MODULE);
   uint64_t index;
@@ -93,7 +114,27 @@ static int disassemble(lua_State *L) {
   if (!wasm_read_count(L, 2, UINT32_MAX, &index)) {
     return wasm_error_misuse(L, 2, "disassemble", "index expected, got %s", luaL_typename(L, 2));
   }
+  const char *what = luaL_optstring(L, 3, NULL);
+  if (what) return push_func_dump(L, box->module, (uint32_t)index, what);
   return push_func_text(L, box->module, (uint32_t)index);
+}
+
+/* export_index(module, name) -> the index of the function that it exports so, or nil */
+static int export_index(lua_State *L) {
+  const ModuleBox *box = luaL_testudata(L, 1, TYPE_MODULE);
+  size_t size;
+  if (!box || !box->module)
+    return wasm_error_misuse(L, 1, "export_index", "module expected, got %s", luaL_typename(L, 1));
+  const char *name = luaL_checklstring(L, 2, &size);
+  for (size_t i = 0, n = rille_module_exports(box->module); i < n; i++) {
+    rille_ExportInfo info;
+    rille_module_export(box->module, i, &info);
+    if (info.kind != RILLE_EXTERN_FUNC || info.name_size != size) continue;
+    if (memcmp(info.name, name, size) != 0) continue;
+    lua_pushinteger(L, (lua_Integer)info.index);
+    return 1;
+  }
+  return 0;
 }
 
 /* bytes(module) -> its binary */
@@ -111,9 +152,13 @@ __attribute__((visibility("default"))) int luaopen_wasm_tools(lua_State *L);
 
 /* Needs wasm to be open in this Lua state. */
 int luaopen_wasm_tools(lua_State *L) {
-  static const luaL_Reg functions[] = {{"check", check_options},     {"error", new_error},
-                                       {"disassemble", disassemble}, {"bytes", bytes_of},
-                                       {"sha256", wasm_sha256},      {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"check", check_options},
+                                       {"error", new_error},
+                                       {"disassemble", disassemble},
+                                       {"bytes", bytes_of},
+                                       {"export_index", export_index},
+                                       {"sha256", wasm_sha256},
+                                       {NULL, NULL}};
   luaL_getmetatable(L, TYPE_MODULE);
   if (lua_isnil(L, -1)) return luaL_error(L, "require \"wasm\" comes before \"wasm.tools\"");
   lua_newtable(L);

@@ -80,7 +80,19 @@ expect "inspect plugin" 0 'ledger.keep' inspect scripts/plugins/ledger.wasm
 expect "inspect names" 0 'names: .*functions' inspect scripts/plugins/ledger.wasm
 expect "inspect json" 0 '"module":"ledger"' inspect --json scripts/plugins/ledger.wasm
 expect "wat" 0 'i64.extend8_s' wat "$work/add.wat"
-expect "compile" 2 'not built yet' compile "$work/add.wat"
+expect "compile" 0 'made [0-9]+ bytes of [0-9]+, [0-9]+ functions' compile "$work/add.wat"
+expect "compile output" 0 'made' compile --output="$work/add.rille" "$work/add.wat"
+expect "compiled files are not loaded" 1 'serialised module' inspect "$work/add.rille"
+if [ "$(uname -m)" = x86_64 ] && [ -z "${RILLE_ENGINE:-}" ]; then
+  expect "compile dump" 0 '^--- color' compile --dump=ir,mach "$work/add.wat" add
+  expect "compile dump of passes" 0 '^--- place' compile --dump=place "$work/add.wat" 0
+  expect "compile listing" 0 'ret$' compile --dump=asm "$work/add.wat" add
+  expect "compile dump of all" 0 '^=== function 0' compile --dump "$work/add.wat"
+  expect "compile no pass" 1 'no pass is named' compile --dump=none "$work/add.wat"
+  expect "compile no function" 1 'no function' compile --dump "$work/add.wat" sub
+  expect "compile dump of the interpreter" 1 'no passes' \
+    compile --dump=asm --engine=interpreter "$work/add.wat"
+fi
 expect "bench" 0 'ns a call' bench --seconds=0.05 "$work/add.wat" add 1 2
 expect "bench argument count" 2 '2 arguments' bench "$work/add.wat" add 1
 expect "bench no export" 1 'no exported function' bench "$work/add.wat" sub 1

@@ -32,7 +32,12 @@ usage: lua wasm.lua COMMAND ...
       --engine=E          "interpreter" or "compiler"
   inspect [--json] FILE   sections, imports, exports, features, sizes, names
   wat FILE                the module as text
-  compile FILE            compiles ahead of time
+  compile [--output=FILE] [--engine=E] FILE
+                          compiles all functions, and tells how many, how large and how fast;
+                          the file then holds the module with its code, for wasm.load's `native`
+  compile --dump=PASSES FILE [FUNC]
+                          what the compiler makes of a function (an index, a name or an export; all
+                          of them without): ir, mach, asm, or build cfg memopt place isel color
   repl FILE               a prompt with the module's exports as variables
   bench [--seconds=S] FILE EXPORT [ARG...]
                           how long a call takes
@@ -175,8 +180,59 @@ function commands.wat(args)
   io.write(text)
 end
 
-function commands.compile()
-  fail(2, "the compiler is not built yet: modules run in the interpreter")
+-- The indices of the functions that are meant: one, or all that the module defines.
+local function find_functions(module, word)
+  local tools = require "wasm.tools"
+  local describe = require "wasm.describe"
+  local first, found = 0, {}
+  for _, import in ipairs(module.imports) do
+    if import.kind == "func" then first = first + 1 end
+  end
+  for index = first, module:stats().funcs - 1 do
+    if not word or tonumber(word) == index then found[#found + 1] = index end
+  end
+  if word and #found == 0 then
+    local index = tools.export_index(module, word)
+    if not index then
+      for i, name in pairs(describe.function_names(module)) do
+        if name == word:gsub("^%$", "") then index = i end
+      end
+    end
+    found[1] = index or fail(1, ("no function %q that the module defines"):format(word))
+  end
+  return found
+end
+
+local function dump_functions(module, passes, word)
+  local tools = require "wasm.tools"
+  for _, index in ipairs(find_functions(module, word)) do
+    local text, err = tools.disassemble(module, index, passes)
+    if not text then fail(1, err) end
+    io.write(("=== function %d\n"):format(index), text)
+  end
+end
+
+function commands.compile(args)
+  local passes, output, engine
+  take_options(args, {
+    dump = function(value) passes = value == "" and "asm" or value end,
+    output = function(value) output = value end,
+    engine = function(value) engine = value end,
+  })
+  local path = take_file(args)
+  if passes then return dump_functions(load_module(path, { engine = engine }), passes, args[1]) end
+  local module = load_module(path, { engine = engine, eager = true })
+  local stats = module:stats()
+  print(("%s: the %s made %d bytes of %d, %d functions, in %.3f s: %.1f MB/s"):format(path,
+    stats.engine, stats.prepared_bytes, stats.code_bytes, stats.prepared_funcs,
+    stats.prepare_seconds, stats.code_bytes / 1e6 / math.max(stats.prepare_seconds, 1e-9)))
+  if not output then return end
+  local blob, serial_err = module:serialize()
+  if not blob then fail(1, serial_err) end
+  local file, err = io.open(output, "wb")
+  if not file then fail(1, err) end
+  file:write(blob)
+  file:close()
 end
 
 function commands.repl(args)

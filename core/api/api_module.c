@@ -363,6 +363,35 @@ bool rille_print_func(rille_Engine *engine, rille_Module *module, uint32_t func,
   return print_text(engine_of(engine), module_of(module), &func, out, out_size, error);
 }
 
+static bool dump_guarded(Module *module, uint32_t func, const char *what, Buf *out, Arena *arena,
+                         rille_Error **error) {
+  const EngineOps *ops = engine_ops_of(module);
+  Guard guard;
+  Error failure;
+  if (ops->dump == NULL)
+    return api_fail_text(error, ERROR_UNSUPPORTED, "the %s has no passes to show", ops->name);
+  if (func < module->n_imported_funcs || func >= module->n_funcs)
+    return api_fail_text(error, ERROR_MISUSE, "the module defines no function %u", func);
+  if (!GUARD_TRY(&guard, arena, &failure)) return api_fail(error, &failure);
+  buf_init(out, arena);
+  bool is_known = ops->dump(module, func, what, out);
+  guard_leave(&guard);
+  return is_known || api_fail_text(error, ERROR_MISUSE, "no pass is named in \"%s\"", what);
+}
+
+bool rille_dump_func(rille_Engine *engine, rille_Module *module, uint32_t func, const char *what,
+                     char **out, size_t *out_size, rille_Error **error) {
+  Arena arena;
+  Buf text;
+  void *copy = NULL;
+  arena_init(&arena, &engine_of(engine)->alloc);
+  bool ok = dump_guarded(module_of(module), func, what, &text, &arena, error) &&
+            give_bytes(engine_of(engine), text.at, text.size, &copy, out_size, error);
+  if (ok) *out = copy;
+  arena_clear(&arena);
+  return ok;
+}
+
 void rille_free_bytes(rille_Engine *engine, void *bytes, size_t size) {
   alloc_free(&engine_of(engine)->alloc, bytes, MAX(size, 1));
 }
@@ -400,7 +429,8 @@ void rille_module_export(const rille_Module *handle, size_t index, rille_ExportI
   *out = (rille_ExportInfo){.name = export->name.at,
                             .name_size = export->name.size,
                             .kind = (rille_ExternKind) export->kind,
-                            .func_type = item_func_type(module, export->kind, export->index)};
+                            .func_type = item_func_type(module, export->kind, export->index),
+                            .index = export->index};
 }
 
 size_t rille_print_import_type(const rille_Module *handle, size_t index, char *out, size_t size) {

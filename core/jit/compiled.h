@@ -36,6 +36,7 @@ typedef struct CodeLink {
 typedef struct Compiled {
   const uint8_t *code;
   uint32_t size;        /* padded to 16 bytes */
+  uint32_t pool;        /* where instructions end: constants and tables follow; for listings */
   uint32_t frame_bytes; /* between rsp and the return address */
   uint32_t param_bytes; /* behind the return address */
   const CodeSite *sites;

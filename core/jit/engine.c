@@ -811,6 +811,11 @@ static void serialize(Module *module, Buf *out) {
   if (!is_done) guard_raise(guard);
 }
 
+static bool dump_func(Module *module, uint32_t func, const char *what, Buf *out) {
+  os_call_once(&target_state, detect);
+  return dump_run(module, func, what, &target, out);
+}
+
 const EngineOps jit_engine = {.name = "compiler",
                               .prepare_instance = prepare_instance,
                               .run = run,
@@ -820,5 +825,6 @@ const EngineOps jit_engine = {.name = "compiler",
                               .drop_module = drop_module,
                               .stats = stats,
                               .prepare_module = prepare_module,
-                              .serialize = serialize};
+                              .serialize = serialize,
+                              .dump = dump_func};
 #endif

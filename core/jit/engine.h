@@ -35,6 +35,8 @@ typedef struct JitOptions {
 void jit_compile(Module *module, uint32_t func, const JitOptions *options, Arena *arena,
                  Compiled *out);
 JitTarget jit_host_target(void);
+/* dump.c: a function after some passes, as text. */
+bool dump_run(Module *module, uint32_t func, const char *what, const JitTarget *target, Buf *out);
 
 /* How functions of the space are compiled. */
 void jit_set_options(const CodeSpace *space, JitOptions *out);

@@ -4,6 +4,7 @@
 #include <cpuid.h>
 
 #include "engine.h"
+#include "listing.h"
 #include "passes.h"
 #include "x64/emit.h"
 
@@ -90,5 +91,11 @@ void jit_compile(Module *module, uint32_t func, const JitOptions *options, Arena
     if (wrong != NULL) fail(&job, "color", wrong);
   }
   emit_run(job.mach, out);
+  if (options->dump != NULL) {
+    Buf text;
+    buf_init(&text, arena);
+    listing_print(module, out, &text);
+    options->dump(options->user, "asm", (const char *)text.at, text.size);
+  }
 }
 #endif

@@ -347,6 +347,9 @@ struct EngineOps {
   /* Appends all code of the module, for PrepareOptions.native. Raises to the buffer's guard. NULL:
    * the engine has no code that could be kept. */
   void (*serialize)(Module *module, Buf *out);
+  /* Appends what the compiler makes of a function after the passes that `what` names, for people to
+   * read; false when it names none. Raises to the buffer's guard. NULL: no passes. */
+  bool (*dump)(Module *module, uint32_t func, const char *what, Buf *out);
 };
 
 #endif

@@ -285,15 +285,18 @@ local function find_function(module, word)
   error(("no function '%s': an export, a name or an index is wanted"):format(word), 0)
 end
 
-command("disasm", ":disasm function", "its text; an export, a name or an index",
+command("disasm", ":disasm function [passes]",
+  "its text, or after passes of the compiler (ir, mach, asm); an export, a name or an index",
   function(self, text)
-    if text == "" then error("wanted: :disasm export, name or index", 0) end
-    local exported = self.env[text]
+    local word, passes = text:match "^(%S+)%s*(%S*)$"
+    if not word then error("wanted: :disasm export, name or index, and passes", 0) end
+    passes = passes ~= "" and passes or nil
+    local exported = self.env[word]
     if wasm.type(exported) == "func" then
-      return self:print(check(tools.disassemble(exported)))
+      return self:print(check(tools.disassemble(exported, passes)))
     end
-    local index = find_function(self.module, text)
-    self:print(check(tools.disassemble(self.module, index)))
+    local index = find_function(self.module, word)
+    self:print(check(tools.disassemble(self.module, index, passes)))
   end)
 
 command("inspect", ":inspect", "sections, features, sizes, names", function(self)

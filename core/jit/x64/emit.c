@@ -496,8 +496,11 @@ void emit_run(Mach *f, Compiled *out) {
     asm_byte(&e.out, 0xCC);
   while (asm_at(&e.out) % 16 != 0) asm_byte(&e.out, 0xCC);
   VEC_PUSH(f->arena, &e.aligned, asm_at(&e.out)); /* again when jumps got shorter */
+  uint32_t pool = emit_label(&e);
+  emit_bind(&e, pool);
   emit_pool(&e);
   emit_tables(&e);
   finish(&e, out);
+  out->pool = e.labels.items[pool];
 }
 #endif
