@@ -17,8 +17,8 @@ typedef struct Listing {
 } Listing;
 
 static const char *const stub_names[STUB_COUNT] = {
-    [STUB_POLL] = "poll",   [STUB_FUEL] = "fuel",   [STUB_SUBTYPE] = "subtype",
-    [STUB_STACK] = "stack", [STUB_THROW] = "throw",
+    [STUB_POLL] = "poll",   [STUB_FUEL] = "fuel",  [STUB_SUBTYPE] = "subtype",
+    [STUB_STACK] = "stack", [STUB_ENTER] = "poll", [STUB_THROW] = "throw",
 };
 static const char *const helper_names[] = {
 #define HELPER(name, signature, clobbers) #name,

@@ -387,6 +387,7 @@ static void branch(Emit *e, const Ins *ins) {
   const MBlock *block = MACH_BLOCK(e->f, e->block);
   uint32_t yes = emit_target(e, block->succs[0]), no = emit_target(e, block->succs[1]);
   if (yes == no) {
+    if (ins->flags & INS_FAULTS) emit_compare(e, ins, 0); /* it loads */
     emit_goto(e, yes);
     return;
   }

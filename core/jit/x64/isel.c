@@ -675,8 +675,9 @@ static Compare test(Isel *s, Ref ref, unsigned size, unsigned cc) {
   Compare c = {.kind = COMPARE_TEST, .size = size, .cc = cc};
   if (both != NULL) {
     uint64_t mask;
+    bool is_zero_test = cc == CC_E || cc == CC_NE; /* bt tells nothing of the sign */
     if (is_const_int(s, both->b, &mask) && mask > INT32_MAX && (mask & (mask - 1)) == 0 &&
-        size == 8) {
+        size == 8 && is_zero_test) {
       c.kind = COMPARE_BIT;
       c.cc = cc == CC_E ? CC_AE : CC_B;
       c.a = isel_value(s, both->a);
