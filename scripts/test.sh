@@ -319,6 +319,8 @@ group_ir() {
     done
     unset IR_STAGE
     wast=wast wast_options=
+  else
+    skip "compiler's IR" "no official scripts"
   fi
 }
 
