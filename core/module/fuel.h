@@ -29,7 +29,10 @@ static inline uint32_t fuel_cost(Op op) {
   }
 }
 
-/* What bulk instructions take besides: for n bytes, for n elements. */
+/* What bulk instructions take besides: n / 64 for n bytes of memory, n / 8 for n elements of tables
+ * and arrays, whatever the size of an element; making an array of n elements is such an
+ * instruction, but array.new_fixed costs 1. Catching takes nothing itself: the code of a clause is
+ * a block, and throwing costs 1 however many frames it leaves. */
 #define FUEL_BYTES_LOG2    6
 #define FUEL_ELEMENTS_LOG2 3
 
