@@ -110,6 +110,7 @@ build = {
         "core/jit/memopt.c",
         "core/jit/moves.c",
         "core/jit/passes.c",
+        "core/jit/perfmap.c",
         "core/jit/place.c",
         "core/jit/serialize.c",
         "core/jit/slots.c",

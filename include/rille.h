@@ -174,7 +174,7 @@ typedef struct rille_LoadOptions {
                         code that runs outside the sandbox: only from where nobody can forge it */
   bool no_signals;   /* the compiler: check everything in the code, install no signal handlers */
   bool perf;         /* the compiler: name functions for Linux' perf in /tmp/perf-PID.map */
-  bool gdb;          /* the compiler: describe functions to a debugger by GDB's interface */
+  bool gdb;          /* has no effect yet */
   const char *cache; /* the compiler: a directory that keeps code between runs, or NULL */
 } rille_LoadOptions;
 

@@ -34,6 +34,10 @@ void os_unmap_file(const void *at, size_t size);
 const void *os_read_private(const char *dir, const char *name, size_t *size);
 bool os_write_private(const char *dir, const char *name, const void *bytes, size_t size);
 
+/* Appends to /tmp/perf-PID.map, which this process makes when it first does; nothing when another
+ * has made it. */
+void os_append_perf_map(const char *text, size_t size);
+
 /* Shows bytes that are different for each build of this library or program: the linker's build id,
  * or where there is none all that was loaded read-only; false when the system does not say where
  * that is. */

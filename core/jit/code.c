@@ -10,6 +10,7 @@
 
 #include "engine.h"
 #include "helper.h"
+#include "perfmap.h"
 
 struct Region {
   _Atomic uintptr_t start, end;
@@ -318,6 +319,7 @@ void code_add_record(CodeSpace *space, const CodePiece *piece, const uint8_t *at
                                    .frame_bytes = compiled->frame_bytes,
                                    .param_bytes = compiled->param_bytes,
                                    .kind = piece->kind};
+  if (space->owner->notes_perf) perfmap_add(space, &space->records[n]);
   atomic_store_explicit(&space->n_records, n + 1, memory_order_release);
 }
 

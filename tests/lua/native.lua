@@ -144,6 +144,24 @@ test("damaged serialised modules are refused", function()
   refused("malformed", "damaged", wasm.load(blob .. "x", { native = true }))
 end)
 
+test("functions are named for perf", function()
+  local stat = io.open "/proc/self/stat"
+  if not stat then return end
+  local path = "/tmp/perf-" .. stat:read "*a":match "^%d+" .. ".map"
+  stat:close()
+  wasm.config { perf = true }
+  local module = load()
+  check_code(module)
+  wasm.config { perf = false }
+  local map = io.open(path)
+  if not has_compiler then return eq(map, nil) end
+  local text = map:read "*a"
+  map:close()
+  os.remove(path)
+  assert(text:find "%x+ %x+ wasm:[^\n]*fac\n", text)
+  assert(text:find "entry of type", text)
+end)
+
 -- ---- The cache ----------------------------------------------------------------------------------
 
 local function with_cache(f)
