@@ -175,8 +175,7 @@ const char *wasm_type_name(lua_State *L, int at); /* "module", ...: NULL for any
  * NULL-terminated. */
 void wasm_check_options(lua_State *L, int at, const char *function, const char *const *names);
 /* The same without raising: pushes what is wrong. False: nothing is. */
-bool wasm_complain_of_options(lua_State *L, int at, const char *function,
-                              const char *const *names);
+bool wasm_complain_of_options(lua_State *L, int at, const char *function, const char *const *names);
 /* Readers of one option; they push nothing. The table may be nil or none. */
 const char *wasm_option_string(lua_State *L, int at, const char *function, const char *name);
 bool wasm_option_bool(lua_State *L, int at, const char *function, const char *name, bool otherwise);

@@ -9,8 +9,8 @@ local built = here .. "/../build/release/lua/" .. _VERSION:match("%d+%.%d+")
 package.path = built .. "/?.lua;" .. package.path
 package.cpath = built .. "/?.so;" .. package.cpath
 
-local found, wasm = pcall(require, "wasm")
-if not found then
+local is_here, wasm = pcall(require, "wasm")
+if not is_here then
   local is_missing = tostring(wasm):find("module 'wasm' not found", 1, true)
   io.stderr:write("wasm: ", is_missing and ([[
 there is no module for %s here. Build it first: sh scripts/quickstart.sh
