@@ -152,6 +152,8 @@ local function declared_names(text, is_header)
       parentheses = parentheses + 1
     elseif token == ")" then
       parentheses = parentheses - 1
+      local is_macro = parentheses == 0 and depth == 0 and last and last:find "^%u[%u_]+$"
+      if is_macro and not text:find("^%s*[;{,=(]", behind) then finish() end
     elseif token == ";" and depth == 0 and parentheses == 0 then
       finish()
     elseif enum_depth and kind == "name" and depth == enum_depth + 1 and

@@ -180,7 +180,7 @@ one_file_runs_spec() {
 }
 
 one_file_compiles_for_arm() {
-  aarch64-linux-gnu-gcc -std=gnu11 -Wall -Werror -O1 -ffp-contract=off -fno-math-errno \
+  aarch64-linux-gnu-gcc -std=gnu11 -Wall -Werror -O2 -ffp-contract=off -fno-math-errno \
     -I "$work/one" tests/unit/example.c "$work/one/rille.c" -o "$work/one/example_arm" \
     -lm -pthread && qemu-aarch64 -L /usr/aarch64-linux-gnu "$work/one/example_arm"
 }
