@@ -184,23 +184,23 @@ end
 local function find_functions(module, word)
   local tools = require "wasm.tools"
   local describe = require "wasm.describe"
-  local first, found = 0, {}
+  local first, indices = 0, {}
   for _, import in ipairs(module.imports) do
     if import.kind == "func" then first = first + 1 end
   end
   for index = first, module:stats().funcs - 1 do
-    if not word or tonumber(word) == index then found[#found + 1] = index end
+    if not word or tonumber(word) == index then indices[#indices + 1] = index end
   end
-  if word and #found == 0 then
+  if word and #indices == 0 then
     local index = tools.export_index(module, word)
     if not index then
       for i, name in pairs(describe.function_names(module)) do
         if name == word:gsub("^%$", "") then index = i end
       end
     end
-    found[1] = index or fail(1, ("no function %q that the module defines"):format(word))
+    indices[1] = index or fail(1, ("no function %q that the module defines"):format(word))
   end
-  return found
+  return indices
 end
 
 local function dump_functions(module, passes, word)
