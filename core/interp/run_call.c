@@ -34,21 +34,13 @@ const uint8_t *run_record_return(const Slot *fp) {
 #define TO_SLOT(address)    ((Slot)(uintptr_t)(address))
 #define TO_CODE(slot)       ((const uint8_t *)(uintptr_t)(slot))
 #define HAS_ROOM(at, bytes) ((size_t)((char *)run->value_end - (char *)(at)) >= (bytes))
-/* Instances of one store may use different engines, but calls between these have no bridge. */
-#define CHECK_ENGINE(func)                                     \
-  if (UNLIKELY((func)->instance->ops != run->instance->ops)) { \
-    say_other_engine(run->act);                                \
-    LEAVE_TO(interp_trap, TRAP_HOST);                          \
-  }
+/* Instances of one store may use different engines. */
+#define IS_FOREIGN(func) ((func)->host || (func)->instance->ops != run->instance->ops)
 #define LOAD_RESULTS()                                  \
   do {                                                  \
     acc = fp_results[0];                                \
     f = load_f32(fp_results), d = load_f64(fp_results); \
   } while (0)
-
-static COLD void say_other_engine(Act *act) {
-  snprintf(act->message, sizeof act->message, "call of a function that another engine runs");
-}
 
 /* Leaving with a trap, from an instruction's handler. */
 RunStatus interp_trap(PARAMS) {
@@ -204,7 +196,12 @@ HANDLER(RETURN_INSTANCE) {
   DISPATCH();
 }
 
-/* Of the host; acc is the Func. */
+static RunStatus call_foreign(Act *act, Func *func, Slot *slots) {
+  return LIKELY(func->host != NULL) ? run_call_host(act, func, slots, slots + func->n_slots)
+                                    : run_call_other(act, func, slots);
+}
+
+/* Of the host, or of another engine; acc is the Func. */
 static RunStatus call_host(PARAMS) {
   Func *func = (Func *)(uintptr_t)acc;
   Slot *fp_results = fp + TAIL_OF(pc)->frame_offset;
@@ -213,7 +210,7 @@ static RunStatus call_host(PARAMS) {
     LEAVE_TO(interp_trap, TRAP_STACK_EXHAUSTED);
   }
   interp_mark(run, pc - 1, fp);
-  RunStatus status = run_call_host(run->act, func, fp_results, fp_results + func->n_slots);
+  RunStatus status = call_foreign(run->act, func, fp_results);
   run_set_instance(run, run->instance);
   if (UNLIKELY(status != RUN_DONE)) {
     if (status != RUN_THROW) return status;
@@ -247,9 +244,8 @@ static RunStatus call_code(PARAMS) {
 /* Any function; acc is the Func. */
 static RunStatus call_any(PARAMS) {
   const Func *func = (const Func *)(uintptr_t)acc;
-  if (func->host) LEAVE_TO(call_host, acc);
+  if (IS_FOREIGN(func)) LEAVE_TO(call_host, acc);
   if (func->instance == run->instance) LEAVE_TO(call_code, func->code);
-  CHECK_ENGINE(func);
   LEAVE_TO(call_across, acc);
 }
 
@@ -373,7 +369,7 @@ static RunStatus tail_host(PARAMS) {
   if (!HAS_ROOM(fp_results, (func->n_slots + 1) * sizeof(Slot)))
     LEAVE_TO(interp_trap, TRAP_STACK_EXHAUSTED);
   interp_mark(run, pc, fp);
-  RunStatus status = run_call_host(run->act, func, fp_results, fp_results + func->n_slots);
+  RunStatus status = call_foreign(run->act, func, fp_results);
   run_set_instance(run, run->instance);
   if (UNLIKELY(status != RUN_DONE)) {
     if (status != RUN_THROW) return status;
@@ -397,9 +393,8 @@ static RunStatus tail_any(PARAMS) {
     if (status != RUN_DONE) return status;
     RELOAD_MEMORY();
   }
-  if (func->host) LEAVE_TO(tail_host, acc);
+  if (IS_FOREIGN(func)) LEAVE_TO(tail_host, acc);
   if (func->instance == run->instance) LEAVE_TO(tail_code, func->code);
-  CHECK_ENGINE(func);
   LEAVE_TO(tail_across, acc);
 }
 

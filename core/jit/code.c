@@ -12,6 +12,9 @@
 #include "helper.h"
 #include "perfmap.h"
 
+/* Of what a thread was about to publish when the process forked, and the child makes anew. */
+enum { SPARE_RECORDS = 128 };
+
 struct Region {
   _Atomic uintptr_t start, end;
   CodeSpace *_Atomic space;
@@ -195,7 +198,7 @@ bool code_open(CodeSpace *space, JitModule *owner, const StubCalls *calls, bool 
   const Module *module = owner->module;
   uint32_t n_funcs = module->n_funcs - module->n_imported_funcs;
   space->owner = owner;
-  space->room_records = n_funcs + 2 * module->n_types;
+  space->room_records = n_funcs + 2 * module->n_types + SPARE_RECORDS;
   space->records = alloc_zero(module->alloc, MAX(space->room_records, 1) * sizeof *space->records);
   space->adapters = alloc_zero(module->alloc, MAX(module->n_types, 1) * sizeof *space->adapters);
   space->entries = alloc_zero(module->alloc, MAX(module->n_types, 1) * sizeof *space->entries);
@@ -363,6 +366,7 @@ static CodeSite **copy_sites(Alloc *alloc, const CodePiece *pieces, uint32_t n) 
 bool code_place(CodeSpace *space, const CodePiece *pieces, uint32_t n) {
   Alloc *alloc = space->owner->module->alloc;
   size_t size = 0;
+  if (n > space->room_records - atomic_load(&space->n_records)) return false;
   for (uint32_t i = 0; i < n; i++) size += padded(pieces[i].compiled.size);
   Placing p = {.space = space, .pieces = pieces, .n = n, .at = begin_pages(space, size)};
   CodeSite **sites = p.at != NULL ? copy_sites(alloc, pieces, n) : NULL;

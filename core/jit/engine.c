@@ -252,25 +252,6 @@ static void on_no_room(Instance *instance, const Func *func, char *sp) {
   leave_with_trap(instance, TRAP_STACK_EXHAUSTED);
 }
 
-/* A function that another engine runs: as a host function that enters it. */
-static RunStatus enter_other(Act *act, void *data, Slot *slots) {
-  Func *func = data;
-  char here;
-  Act *inner = stack_prepare(act->stack, func, act->context, &here);
-  if (inner == NULL) return run_trap(act, TRAP_STACK_EXHAUSTED);
-  memcpy(inner->slots, slots, func->n_slots * sizeof *slots);
-  RunStatus status = stack_run(inner);
-  memcpy(slots, inner->slots, func->n_slots * sizeof *slots);
-  act->trap = inner->trap;
-  act->limit = inner->limit;
-  act->exception = inner->exception;
-  act->exit_status = inner->exit_status;
-  act->error_kind = inner->error_kind;
-  memcpy(act->message, inner->message, sizeof act->message);
-  stack_finish(inner);
-  return act->status = status;
-}
-
 /* After a host function: what it returned, and what is due since. The frame is marked. */
 static void back_from_host(Instance *instance, Act *act, RunStatus status) {
   set_running(instance, act);
@@ -289,9 +270,10 @@ static void on_call(Instance *instance, Func *func, Slot *slots, const uint8_t *
   if (LIKELY(func->host != NULL)) {
     status = run_call_host(act, func, slots, slots + func->n_slots);
   } else {
-    Func other = {
-        .host = enter_other, .host_data = func, .type = func->type, .n_slots = func->n_slots};
-    status = run_call_host(act, &other, slots, slots + func->n_slots);
+    status = run_call_other(act, func, slots);
+    instance->act = act;
+    act->value_top = slots + func->n_slots;
+    mark(instance, pc, sp);
   }
   back_from_host(instance, act, status);
   act->value_top = top;

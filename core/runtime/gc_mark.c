@@ -228,7 +228,9 @@ static void mark_acts(Heap *heap, const Store *store, const char *here) {
     if (act->idle_in != 0) continue;
     const Slot *own_end = act->slots + act->func->n_slots;
     const Slot *end = act->state == ACT_NEW || act->state == ACT_ENDED ? own_end : act->value_top;
-    mark_words(heap, store->alloc, act->slots, MAX(end, own_end));
+    /* Not from act->slots: while another engine runs a part, these are that part's. */
+    const Slot *first = (const Slot *)(const void *)(act + 1);
+    mark_words(heap, store->alloc, first, MAX(end, own_end));
     mark_words(heap, store->alloc, &act->exception, &act->exception + 1);
     mark_machine_stack(heap, store->alloc, act, here);
   }

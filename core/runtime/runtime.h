@@ -36,6 +36,11 @@ void elem_drop(Instance *instance, uint32_t elem);
  * host function returned, maybe long after, in another call of rille_resume. */
 RunStatus run_call_host(Act *act, Func *callee, Slot *slots, Slot *value_top);
 
+/* Calls a function that another engine runs: deeper on the guest stack, as a part of the same
+ * activation, so that the host may suspend it. `slots` has the arguments, then the results, on top
+ * of the value stack. The caller marks its frames again when that has ended. */
+RunStatus run_call_other(Act *act, Func *callee, Slot *slots);
+
 /* instance->poll was seen nonzero. False: nothing is to be done yet. True: run_look. */
 bool run_wants_look(Act *act);
 /* Interrupt, deadline, the host's poll hook. RUN_DONE: go on. */

@@ -651,3 +651,24 @@ RunStatus run_call_host(Act *act, Func *callee, Slot *slots, Slot *value_top) {
   if (UNLIKELY(act->stack->top != act)) drop_above(act);
   return status;
 }
+
+RunStatus run_call_other(Act *act, Func *callee, Slot *slots) {
+  char here;
+  if (&here - (const char *)act->stack->values_end < (ptrdiff_t)MACHINE_ROOM) {
+    return run_trap(act, TRAP_STACK_EXHAUSTED);
+  }
+  Func *func = act->func;
+  Slot *own_slots = act->slots, *value_top = act->value_top;
+  void *entry_sp = act->entry_sp, *frames = act->frames;
+  act->func = callee;
+  act->slots = slots;
+  act->value_top = slots + callee->n_slots;
+  act->frames = NULL;
+  RunStatus status = callee->instance->ops->run(act);
+  act->func = func;
+  act->slots = own_slots;
+  act->value_top = value_top;
+  act->entry_sp = entry_sp;
+  act->frames = frames;
+  return status;
+}

@@ -313,3 +313,41 @@ if coroutine.close then
     eq(e.sum(0), 0)
   end)
 end
+
+test("yields pass through frames of several engines", function()
+  local engines = wasm.config().supported.engines
+  for _, lower in ipairs(engines) do
+    for _, upper in ipairs(engines) do
+      local below = assert(assert(wasm.load([[(module
+        (import "e" "f" (func $f (param i32) (result i32)))
+        (func (export "down") (param i32) (result i32) (i32.mul (i32.const 2)
+          (call $f (local.get 0)))))]], {engine = lower})):instantiate {e = {f = function(n)
+        if n < 0 then error("negative") end
+        return coroutine.yield(n) + coroutine.yield(n + 1)
+      end}})
+      local above = assert(assert(wasm.load([[(module
+        (import "b" "down" (func $down (param i32) (result i32)))
+        (func (export "up") (param i32 i32) (result i32) (local $sum i32)
+          (loop $l
+            (local.set $sum (i32.add (local.get $sum) (call $down (local.get 0))))
+            (br_if $l (local.tee 1 (i32.sub (local.get 1) (i32.const 1)))))
+          (local.get $sum)))]], {engine = upper})):instantiate {b = below.exports})
+      local coroutines = {}
+      for i = 1, 20 do
+        coroutines[i] = coroutine.create(above.exports.up)
+        t.eqs(t.pack(coroutine.resume(coroutines[i], i, 3)), {true, i})
+      end
+      for round = 1, 3 do
+        for i = 20, 1, -1 do
+          t.eqs(t.pack(coroutine.resume(coroutines[i], i)), {true, i + 1})
+          local wanted = round < 3 and i or 3 * 2 * (i + 5)
+          t.eqs(t.pack(coroutine.resume(coroutines[i], 5)), {true, wanted})
+        end
+      end
+      t.raises("negative", above.exports.up, -1, 1)
+      collectgarbage()
+      local co = coroutine.create(above.exports.up)
+      t.eqs(t.pack(coroutine.resume(co, 1, 1)), {true, 1})
+    end
+  end
+end)
