@@ -126,6 +126,8 @@ local function declared_names(text, is_header)
           names[token] = "type"
         end
         last = token
+      elseif token == "," and is_static and not has_name and previous == last then
+        names[last] = "static" -- of several in one declaration
       elseif (token == "(" or token == "=" or token == "[" or token == ";") and last and
         not has_name and not is_typedef then
         if previous == last and (is_static or token == "(") then
