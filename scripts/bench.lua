@@ -1,12 +1,12 @@
 -- The benchmarks: lua scripts/bench.lua [--rounds=N] [--engine=E] [--only=TEXT] [GROUP...]
 --
--- Groups: kernels shootout calls lua ffi load memory (all of them when none is named). Every
--- contender runs
--- once a round, in turn; what is printed is the median over the rounds of the ratios within one
--- round, so that a machine that slows down for a while slows both sides. Peers are what is on PATH:
--- node, and any runner that follows the convention of tests/bench/peers (wasm3-bench, iwasm-bench,
--- others by RILLE_BENCH_PEERS="name=command;..."); of wasm3, iwasm and wazero without a runner the
--- whole process is timed, marked with a star.
+-- Groups: calls lua ffi kernels load memory shootout, which run when none is named, and programs
+-- compile gc. Every contender runs once a round, in turn; what is printed is the median over the
+-- rounds of the ratios within one round, so that a machine that slows down for a while slows both
+-- sides. Peers are what is on PATH: node, and any runner that follows the convention of
+-- tests/bench/peers (wasm3-bench, iwasm-bench, wazero-bench, others by
+-- RILLE_BENCH_PEERS="name=command;..."); of wasm3, iwasm and wazero without a runner the whole
+-- process is timed, marked with a star.
 
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
 local root = assert(io.popen("cd '" .. here .. "/..' && pwd")):read "*l"
@@ -45,6 +45,13 @@ local function read_file(path)
   local bytes = file:read "*a"
   file:close()
   return bytes
+end
+
+local function write_file(path, text)
+  local file = assert(io.open(path, "wb"))
+  file:write(text)
+  file:close()
+  return path
 end
 
 local function list_files(pattern)
@@ -280,6 +287,32 @@ function groups.programs()
   else
     race_all("programs", contenders, programs)
   end
+end
+
+-- ---- Garbage ------------------------------------------------------------------------------------
+
+-- Resident pages after each tenth of 10^8 allocations in an instance that may have 64 MiB.
+local function print_bounded_heap()
+  local text = capture(lua_command("tests/bench/garbage.lua") .. " " .. options.engine)
+  local made = tonumber(text:match "%d+")
+  local pages = {}
+  for n in text:match "pages ([%d ]+)":gmatch "%d+" do pages[#pages + 1] = tonumber(n) end
+  print(("%d allocations, 64 MiB allowed: %.2f s, resident pages %d in the second tenth, %d in the "
+    .. "last"):format(made, tonumber(text:match "seconds ([%d.]+)"), pages[2], pages[10]))
+end
+
+function groups.gc()
+  local contenders = {}
+  for _, peer in ipairs(find_peers()) do
+    if peer.run == run_timed then contenders[#contenders + 1] = peer end
+  end
+  local text = read_file(root .. "/tests/bench/wat/trees.wat")
+  local path = write_file(work .. "/trees.wasm", assert(wasm.wat2wasm(text)))
+  race_all("garbage", contenders, { {
+    name = "trees of 18",
+    command_of = function(contender) return contender.command .. " " .. path .. " trees 18" end,
+  } })
+  print_bounded_heap()
 end
 
 -- ---- Compiling ----------------------------------------------------------------------------------
@@ -581,13 +614,6 @@ function groups.load()
 end
 
 -- ---- Memory -------------------------------------------------------------------------------------
-
-local function write_file(path, text)
-  local file = assert(io.open(path, "w"))
-  file:write(text)
-  file:close()
-  return path
-end
 
 function groups.memory()
   local subjects = {
