@@ -1,7 +1,7 @@
 /* helper.c - run-time functions as compiled code calls them: indices become objects, a Trap that is
  * returned leaves the run.
  */
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(RILLE_EVAL_HELPERS)
 #include "helper.h"
 
 #include "../runtime/gc.h"
