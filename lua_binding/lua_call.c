@@ -1003,7 +1003,7 @@ void wasm_init_entry(Entry *entry) {
 }
 
 static void keep_chunk(lua_State *L, const char *source, const void *key) {
-  if (luaL_loadstring(L, source)) lua_error(L);
+  if (luaL_loadbuffer(L, source, strlen(source), "=wasm hook")) lua_error(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, key);
 }
 

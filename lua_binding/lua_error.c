@@ -83,6 +83,22 @@ int wasm_error_misuse(lua_State *L, int arg, const char *function, const char *f
   return luaL_error(L, "bad argument #%d to '%s' (%s)", arg, function, lua_tostring(L, -1));
 }
 
+void wasm_set_error_file(lua_State *L, const char *path) {
+  lua_pushstring(L, path);
+  wasm_set_error_field(L, "file");
+  lua_getfield(L, -1, "message");
+  const char *message = lua_tostring(L, -1);
+  if (!message || strncmp(message, path, strlen(path)) == 0) {
+    lua_pop(L, 1);
+    return;
+  }
+  lua_getfield(L, -2, "line");
+  lua_pushfstring(L, "%s:%s%s", path, lua_isnil(L, -1) ? " " : "", message);
+  lua_replace(L, -3);
+  lua_pop(L, 1);
+  wasm_set_error_field(L, "message");
+}
+
 /* Adds the guest frames that are active in this coroutine to the error on top. */
 static void add_active_frames(lua_State *L, State *state) {
   rille_Stack *stack = wasm_active_stack(L, state);

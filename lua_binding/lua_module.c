@@ -172,8 +172,7 @@ int wasm_loadfile(lua_State *L) {
   rille_Module *module = rille_load_file(state->engine, lua_tostring(L, 1), &options.load, &error);
   if (!module) {
     push_load_error(L, error);
-    lua_pushvalue(L, 1);
-    wasm_set_error_field(L, "file");
+    wasm_set_error_file(L, lua_tostring(L, 1));
     return wasm_return_error(L);
   }
   wasm_push_module(L, state, module);

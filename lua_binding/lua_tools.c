@@ -38,6 +38,23 @@ static int check_options(lua_State *L) {
   return lua_error(L);
 }
 
+/* misuse(message): raises it with the place of the user's call. */
+static int raise_misuse(lua_State *L) {
+  luaL_where(L, level_of_user(L));
+  lua_pushstring(L, luaL_checkstring(L, 1));
+  lua_concat(L, 2);
+  return lua_error(L);
+}
+
+/* name_file(error, path) -> the error, whose message begins with the path. */
+static int name_file(lua_State *L) {
+  lua_settop(L, 2);
+  const char *path = luaL_checkstring(L, 2);
+  lua_pushvalue(L, 1);
+  wasm_set_error_file(L, path);
+  return 1;
+}
+
 /* error(kind, message [, fields]) -> an error object with these fields */
 static int new_error(lua_State *L) {
   const char *wanted = luaL_checkstring(L, 1);
@@ -152,13 +169,10 @@ __attribute__((visibility("default"))) int luaopen_wasm_tools(lua_State *L);
 
 /* Needs wasm to be open in this Lua state. */
 int luaopen_wasm_tools(lua_State *L) {
-  static const luaL_Reg functions[] = {{"check", check_options},
-                                       {"error", new_error},
-                                       {"disassemble", disassemble},
-                                       {"bytes", bytes_of},
-                                       {"export_index", export_index},
-                                       {"sha256", wasm_sha256},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"check", check_options},       {"error", new_error},         {"misuse", raise_misuse},
+      {"name_file", name_file},       {"disassemble", disassemble}, {"bytes", bytes_of},
+      {"export_index", export_index}, {"sha256", wasm_sha256},      {NULL, NULL}};
   luaL_getmetatable(L, TYPE_MODULE);
   if (lua_isnil(L, -1)) return luaL_error(L, "require \"wasm\" comes before \"wasm.tools\"");
   lua_newtable(L);

@@ -194,6 +194,8 @@ void wasm_push_error(lua_State *L, rille_Error *error); /* takes the error */
 /* An error that Lua code or this module makes; `code` may be NULL. */
 void wasm_push_new_error(lua_State *L, rille_ErrorKind kind, const char *code, const char *message);
 void wasm_set_error_field(lua_State *L, const char *name); /* value on top into the error below */
+/* Puts the file that the error on top is about into its fields and in front of its message. */
+void wasm_set_error_file(lua_State *L, const char *path);
 int wasm_return_error(lua_State *L);                       /* nil and the error on top */
 int wasm_raise(lua_State *L);                              /* the error on top */
 /* That of a run, which is finished. */

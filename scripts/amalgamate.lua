@@ -388,5 +388,6 @@ for _, source in ipairs(sources) do
 end
 
 local folder = arg[1] or error("a folder is wanted", 0)
+os.execute("mkdir -p '" .. folder:gsub("'", "'\\''") .. "'")
 write(folder .. "/rille.c", table.concat(out))
 write(folder .. "/rille.h", read(root .. "include/rille.h"))

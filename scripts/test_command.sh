@@ -68,8 +68,11 @@ END
 mkdir "$work/dir"
 echo '(module (func (result i32)))' >"$work/invalid.wat"
 
-expect "no command" 2 '^usage:'
+expect "no command" 2 'a command is wanted.*--help'
 expect "help" 0 'inspect' help
+expect "-h" 0 'inspect' -h
+expect "help of a command" 0 'inspect' run --help
+expect "version" 0 '[0-9]+\.[0-9]+\.[0-9]+' --version
 expect "unknown command" 2 'unknown command frob' frob
 expect "unknown option" 2 'unknown option --frob' run --frob x
 expect "missing file" 1 'nowhere.wasm' wat "$work/nowhere.wasm"
@@ -107,7 +110,45 @@ expect "run fuel" 1 'fuel' run --fuel=10K "$work/spin.wat"
 expect "run timeout" 1 'time limit' run --timeout=0.1 "$work/spin.wat"
 expect "run memory" 1 'memory limit' run --memory=1K "$work/quiet.wat"
 expect "run bad number" 2 'wants a number' run --memory=lots "$work/quiet.wat"
+expect "run bad timeout" 2 '--timeout wants a number' run --timeout=-1 "$work/quiet.wat"
 expect "run bad address" 1 'nowhere' run --listen=nowhere "$work/quiet.wat"
+expect "run dir without a value" 2 '^wasm: --dir wants HOST::GUEST or DIR' run --dir . "$work/hello.wat"
+expect "run empty dir" 2 '^wasm: --dir wants HOST::GUEST or DIR' run --dir= "$work/hello.wat"
+expect "run dir without a guest" 2 'HOST::GUEST or DIR, not' run --dir=.:: "$work/hello.wat"
+expect "run env without a value" 2 'wants NAME=VALUE, behind' run --env HOME=/x "$work/hello.wat"
+expect "run trace without a value" 2 'wants wasi, behind' run --trace "$work/hello.wat"
+expect "run bad engine" 2 '^wasm: --engine wants interpreter or compiler, not "foo"' \
+  run --engine=foo "$work/hello.wat"
+expect "run what is no program" 1 "no '_start': not a WASI program" run "$work/add.wat"
+printf 'int main;\n' >"$work/words.c"
+for command in run inspect wat compile repl; do
+  expect "$command names the file" 1 '^wasm: [^ ]*/words.c:1:1: unknown operator int' \
+    "$command" "$work/words.c"
+done
+printf '\0asm\1\0\0\0\11\1' >"$work/cut.wasm"
+for command in inspect wat; do
+  expect "$command names the binary file" 1 'cut.wasm: .*\(at offset 0x' "$command" "$work/cut.wasm"
+done
+{
+  printf '(module (memory 32) (func (export "f")) (data (i32.const 0) "'
+  head -c 1200000 /dev/zero | tr '\0' a
+  printf '"))\n'
+} >"$work/big.wat"
+expect "no status in a pipe" 0 'big.wat: the' compile "$work/big.wat"
+if grep -q compiling "$work/out"; then
+  failed=$((failed + 1))
+  echo "a status line was written into a pipe"
+fi
+if command -v script >"$work/out"; then
+  script -qec "$lua scripts/wasm.lua compile $work/big.wat" /dev/null >"$work/out" 2>&1 </dev/null
+  if tr '\r' '\n' <"$work/out" | grep -q 'compiling .*big.wat (1.2 MB) \.\.\.'; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    echo "no status line on a terminal"
+    cat "$work/out"
+  fi
+fi
 expect "run engine" 7 '^hello$' run --engine=interpreter "$work/hello.wat"
 printf 'add(40, 2)\nx = 5\nadd(x, 1)\nnonsense)\nmemory\n' >"$work/in"
 expect "repl call" 0 '42' repl "$work/add.wat"

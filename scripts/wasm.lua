@@ -20,7 +20,7 @@ there is no module for %s here. Build it first: sh scripts/quickstart.sh
 end
 
 local usage = [==[
-usage: lua wasm.lua COMMAND ...
+usage: lua wasm.lua COMMAND ... | --help | --version
   run [OPTION...] FILE [ARG...]
                           runs a WASI program; its exit status is this one's
       --dir=HOST[::GUEST[::ro]]  a directory, maybe read-only
@@ -44,24 +44,69 @@ usage: lua wasm.lua COMMAND ...
 FILE is a binary or text module.
 ]==]
 
+local status_is_shown = false
+
+local function hide_status()
+  if status_is_shown then io.stderr:write "\r\27[K" end
+  status_is_shown = false
+end
+
+local function stderr_is_terminal()
+  local result = os.execute "test -t 2"
+  return result == true or result == 0
+end
+
+-- Says on a terminal what takes long: "compiling big.wasm (14.0 MB) ...", for files over 1 MB.
+local function show_status(verb, path)
+  local file = io.open(path, "rb")
+  local size = file and file:seek "end" or 0
+  if file then file:close() end
+  if size <= 1e6 or not stderr_is_terminal() then return end
+  io.stderr:write(("%s %s (%.1f MB) ..."):format(verb, path, size / 1e6))
+  io.stderr:flush()
+  status_is_shown = true
+end
+
 local function fail(status, message)
+  hide_status()
   io.stderr:write("wasm: ", tostring(message), "\n")
   os.exit(status, true)
 end
 
 local function fail_usage(message)
-  fail(2, message .. "\n" .. usage)
+  fail(2, message .. " (wasm.lua --help shows the usage)")
 end
+
+local function show_usage()
+  io.write(usage)
+  os.exit(0, true)
+end
+
+-- What options want that cannot do without a value.
+local wanted_values = { dir = "HOST::GUEST or DIR", env = "NAME=VALUE", listen = "HOST:PORT",
+  timeout = "a number", fuel = "a number", memory = "a number", trace = "wasi",
+  engine = "interpreter or compiler", output = "a file", seconds = "a number" }
 
 -- Takes leading --name=value options off `args`; `known` maps their names to what takes the value.
 local function take_options(args, known)
-  while args[1] and args[1]:sub(1, 2) == "--" do
+  while args[1] and args[1]:find "^%-." do
     local option = table.remove(args, 1)
     if option == "--" then break end
+    if option == "-h" or option == "--help" then show_usage() end
     local name, value = option:match("^%-%-([%w-]+)=?(.*)$")
     if not known[name] then fail_usage("unknown option " .. option) end
+    if value == "" and wanted_values[name] then
+      fail_usage(("--%s wants %s, behind '--%s='"):format(name, wanted_values[name], name))
+    end
     known[name](value)
   end
+end
+
+local function check_engine(value)
+  if value ~= "interpreter" and value ~= "compiler" then
+    fail_usage(("--engine wants interpreter or compiler, not %q"):format(value))
+  end
+  return value
 end
 
 local function take_file(args)
@@ -69,7 +114,9 @@ local function take_file(args)
 end
 
 local function load_module(path, options)
+  show_status(options and options.eager and "compiling" or "loading", path)
   local module, err = wasm.loadfile(path, options)
+  hide_status()
   if not module then fail(1, err) end
   return module
 end
@@ -125,11 +172,14 @@ local function run_options(args)
     stderr = "inherit" }
   local listen, engine = {}, nil
   take_options(args, {
-    engine = function(value) engine = value end,
+    engine = function(value) engine = check_engine(value) end,
     dir = function(value)
       local parts = {}
       for part in (value .. "::"):gmatch "(.-)::" do parts[#parts + 1] = part end
       if parts[3] and parts[3] ~= "ro" then fail_usage("--dir wants ::ro or nothing at its end") end
+      if parts[1] == "" or parts[2] == "" then
+        fail_usage("--dir wants HOST::GUEST or DIR, not " .. value)
+      end
       options.dirs[parts[2] or parts[1]] = { path = parts[1], readonly = parts[3] == "ro" }
     end,
     env = function(value)
@@ -138,7 +188,10 @@ local function run_options(args)
       options.env[name] = text
     end,
     listen = function(value) listen[#listen + 1] = value end,
-    timeout = number_option(options, "timeout", tonumber),
+    timeout = number_option(options, "timeout", function(value)
+      local seconds = tonumber(value)
+      return seconds and seconds > 0 and seconds
+    end),
     fuel = number_option(options, "fuel", size_of),
     memory = number_option(options, "memory", size_of),
     trace = function(value)
@@ -168,15 +221,21 @@ function commands.inspect(args)
   local path = take_file(args)
   local module = load_module(path)
   local describe = require "wasm.describe"
+  show_status("inspecting", path)
   local description = describe.module(module, read_file(path), path)
+  hide_status()
   print(as_json and describe.json(description) or describe.text(description))
 end
 
 function commands.wat(args)
-  local bytes = read_file(take_file(args))
-  if bytes:sub(1, 4) ~= "\0asm" then bytes = wasm.wat2wasm(bytes) or bytes end
-  local text, err = wasm.wasm2wat(bytes)
-  if not text then fail(1, err) end
+  take_options(args, {})
+  local path = take_file(args)
+  local bytes, text, err = read_file(path), nil, nil
+  show_status("printing", path)
+  if bytes:sub(1, 1) ~= "\0" then bytes, err = wasm.wat2wasm(bytes) end
+  if bytes then text, err = wasm.wasm2wat(bytes) end
+  hide_status()
+  if not text then fail(1, require "wasm.tools".name_file(err, path)) end
   io.write(text)
 end
 
@@ -217,7 +276,7 @@ function commands.compile(args)
   take_options(args, {
     dump = function(value) passes = value == "" and "asm" or value end,
     output = function(value) output = value end,
-    engine = function(value) engine = value end,
+    engine = function(value) engine = check_engine(value) end,
   })
   local path = take_file(args)
   if passes then return dump_functions(load_module(path, { engine = engine }), passes, args[1]) end
@@ -236,6 +295,7 @@ function commands.compile(args)
 end
 
 function commands.repl(args)
+  take_options(args, {})
   require "wasm.repl"(take_file(args))
 end
 
@@ -289,9 +349,13 @@ end
 local args = {}
 for i = 1, #arg do args[i] = arg[i] end
 local name = table.remove(args, 1)
-if not name or name == "help" or name == "--help" then
-  io.write(usage)
-  os.exit(name and 0 or 2, true)
+if name == "help" or name == "--help" or name == "-h" then
+  show_usage()
+elseif name == "--version" then
+  print(wasm._VERSION)
+  os.exit(0, true)
+elseif not name then
+  fail_usage "a command is wanted"
 elseif not commands[name] then
   fail_usage("unknown command " .. name)
 end

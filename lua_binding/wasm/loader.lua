@@ -217,7 +217,7 @@ local function load_version(plugin, version)
   version.source = source
   version.module, err = wasm.load(source, { name = plugin.name, engine = options.engine,
     features = options.features })
-  if not version.module then return nil, err end
+  if not version.module then return nil, tools.name_file(err, path) end
   local fields
   fields, err = find_manifest(path, version.module, options.manifest)
   if not fields then return nil, err end

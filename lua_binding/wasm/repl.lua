@@ -109,7 +109,11 @@ end
 
 function Session:print(...)
   local words = {}
-  for i = 1, select("#", ...) do words[i] = tostring((select(i, ...))) end
+  for i = 1, select("#", ...) do
+    local value = (select(i, ...))
+    words[i] = tostring(value)
+    if wasm.type(value) == "global" then words[i] = words[i] .. " = " .. tostring(value.value) end
+  end
   self.write(table.concat(words, "\t") .. "\n")
 end
 
@@ -144,8 +148,10 @@ local function compile(text, env)
   return chunk, err
 end
 
--- The line as an expression, else as statements; third: more lines are wanted.
+-- The line as an expression, else as statements; third: more lines are wanted. A line that begins
+-- with "=" is an expression, as at the prompt of Lua 5.1.
 function Session:compile(line)
+  line = line:gsub("^%s*=", "return ", 1)
   local chunk = compile("return " .. line, self.env)
   if chunk then return chunk end
   local err
@@ -224,28 +230,54 @@ local function find_memory(self, name)
   error("the module exports no memory", 0)
 end
 
+-- The value of a word of a command, which has to be a number.
+local function number_of(self, word, wanted)
+  local value = self:value(word)
+  if type(value) ~= "number" then error(("%s is wanted, not '%s'"):format(wanted, word), 0) end
+  return value
+end
+
 command("mem", ":mem [memory] [at [n]]", "bytes in hexadecimal and ASCII", function(self, text)
   local words = {}
   for word in text:gmatch "%S+" do words[#words + 1] = word end
   local memory, was_named = find_memory(self, words[1])
   if was_named then table.remove(words, 1) end
-  local at = words[1] and self:value(words[1]) or self.next_at or 0
-  local n = words[2] and self:value(words[2]) or
-    type(at) == "number" and math.min(128, math.max(0, #memory - at))
-  if type(at) ~= "number" or type(n) ~= "number" then
-    error("an address and a number of bytes are wanted", 0)
+  if #words > 2 then error("wanted: :mem [memory] [at [n]]", 0) end
+  local at = self.next_at or 0
+  if words[1] then at = number_of(self, words[1], "a memory or an address") end
+  if at < 0 or at >= #memory then
+    error(("%s is beyond the end of the memory, which has %d bytes"):format(at, #memory), 0)
   end
+  local n = math.min(128, #memory - at)
+  if words[2] then n = number_of(self, words[2], "a number of bytes") end
   self:print(dump(memory, at, n))
   self.next_at = at + n
 end)
+
+-- Can the value stand for this import (or, when the module has none of that name, for a later one)?
+local function is_host_value(self, module, name, value)
+  local kind = wasm.type(value)
+  local meta = getmetatable(value)
+  if type(value) == "function" or kind == "func" or type(meta) == "table" and meta.__call then
+    return true
+  end
+  for _, import in ipairs(self.module.imports) do
+    if import.module == module and import.name == name then return kind == import.kind end
+  end
+  return kind ~= nil
+end
 
 command("host", ":host [module.name = value]", "redefines a host function; alone: lists",
   function(self, text)
     if text == "" then return commands.imports(self) end
     local module, name, value = text:match "^([^%s=]+)%.([^%s.=]+)%s*=%s*(.+)$"
     if not module then error("wanted: :host module.name = function(...) ... end", 0) end
+    local given = self:value(value)
+    if not is_host_value(self, module, name, given) then
+      error(("a function is wanted for %s.%s, not a %s"):format(module, name, type(given)), 0)
+    end
     self.host[module] = self.host[module] or {}
-    self.host[module][name] = self:value(value)
+    self.host[module][name] = given
   end)
 
 command("wat", ":wat (module ...)", "instantiates text; it may import from host and \"main\"",
@@ -260,6 +292,7 @@ command("wat", ":wat (module ...)", "instantiates text; it may import from host 
 
 command("time", ":time [n] expression", "processor time of one or n evaluations",
   function(self, text)
+    if text == "" then error("wanted: :time [n] expression", 0) end
     local count, expression = text:match "^(%d+)%s+(%S.*)$"
     if not expression or not compile("return " .. expression, self.env) then
       count, expression = 1, text

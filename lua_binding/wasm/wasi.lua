@@ -19,17 +19,23 @@ for _, list in ipairs { context_options, limit_options } do
   for _, name in ipairs(list) do run_options[#run_options + 1] = name end
 end
 
-local function misuse(name, wanted, value, level)
-  error(("bad option '%s' to 'wasi.new' (%s expected, got %s)"):format(name, wanted, type(value)),
-    level or 4)
+-- The function that the user called and whose options are read: nothing in between yields.
+local called
+
+local function complain(name, message)
+  tools.misuse(("bad option '%s' to '%s' (%s)"):format(name, called, message))
+end
+
+local function misuse(name, wanted, value)
+  complain(name, ("%s expected, got %s"):format(wanted, type(value)))
 end
 
 -- ---- Options ------------------------------------------------------------------------------------
 
 local function check_text(name, text)
-  if type(text) ~= "string" then misuse(name, "string", text, 5) end
+  if type(text) ~= "string" then misuse(name, "string", text) end
   if text:find("\0", 1, true) then
-    error(("bad option '%s' to 'wasi.new' (a zero byte in a string)"):format(name), 5)
+    complain(name, "a zero byte in a string")
   end
   return text
 end
@@ -51,7 +57,7 @@ local function read_env(env)
     check_text("env", name)
     if type(value) == "number" then value = tostring(value) end
     if name == "" or name:find("=", 1, true) then
-      error(("bad option 'env' to 'wasi.new' (%q is no name of a variable)"):format(name), 4)
+      complain("env", ("%q is no name of a variable"):format(name))
     end
     list[#list + 1] = name .. "=" .. check_text("env", value)
   end
@@ -65,9 +71,13 @@ local function read_dirs(dirs)
   if type(dirs) ~= "table" then misuse("dirs", "table", dirs) end
   local list = {}
   for guest, dir in pairs(dirs) do
+    if type(guest) ~= "string" then
+      complain("dirs", ("the keys are the guest's paths, as in {['/'] = '.'}, got a %s"):format(
+        type(guest)))
+    end
     check_text("dirs", guest)
     if type(dir) ~= "table" then dir = { path = dir } end
-    tools.check("wasi.new", dir, { "path", "readonly" })
+    tools.check(called, dir, { "path", "readonly" })
     list[#list + 1] = { guest = guest, path = check_text("dirs", dir.path),
       readonly = dir.readonly and true or false }
   end
@@ -75,10 +85,10 @@ local function read_dirs(dirs)
   return list
 end
 
-local function is_open_file(value)
+local function is_open_file(name, value)
   local kind = io.type(value)
   if kind == "closed file" then
-    error("bad option to 'wasi.new' (a closed file as a standard stream)", 5)
+    complain(name, "a closed file as a standard stream")
   end
   return kind == "file"
 end
@@ -86,13 +96,13 @@ end
 local function read_input(value)
   if value == nil or value == "inherit" or type(value) == "function" then return value end
   if type(value) == "string" then return { value } end
-  if is_open_file(value) then return value end
+  if is_open_file("stdin", value) then return value end
   misuse("stdin", "'inherit', string, open file or function", value)
 end
 
 local function read_output(name, value)
   if value == nil or value == "inherit" or value == "capture" or type(value) == "function" or
-    is_open_file(value) then
+    is_open_file(name, value) then
     return value
   end
   misuse(name, "'inherit', 'capture', open file or function", value)
@@ -105,7 +115,7 @@ end
 
 local function read_clock(clock)
   if clock == nil then return nil end
-  tools.check("wasi.new", clock, { "realtime", "monotonic" })
+  tools.check(called, clock, { "realtime", "monotonic" })
   check_function("clock", clock.realtime)
   check_function("clock", clock.monotonic)
   return clock
@@ -122,14 +132,14 @@ local function stream_of(value, opened)
   end
   local ok, fd = pcall(function() return value:getfd() end)
   if ok and type(fd) == "number" then return fd end
-  error("bad option 'sockets' to 'wasi.new' (a stream is a descriptor, an address or has getfd)", 4)
+  complain("sockets", "a stream is a descriptor, an address or has getfd")
 end
 
 -- The host's descriptors, those of them that were opened here, and the addresses of listeners.
 local function open_sockets(sockets)
   local fds, opened, addresses = {}, {}, {}
   if sockets == nil then return fds, opened, addresses end
-  tools.check("wasi.new", sockets, { "listen", "streams" })
+  tools.check(called, sockets, { "listen", "streams" })
   local function close_all(err)
     for _, fd in ipairs(opened) do core.close(fd) end
     return nil, err
@@ -174,11 +184,7 @@ end
 
 local addresses_of = setmetatable({}, { __mode = "k" })
 
---- A context for `imports.wasi_snapshot_preview1`; nil and an error when a directory or socket
--- cannot be opened.
-function wasi.new(options)
-  options = options or {}
-  tools.check("wasi.new", options, context_options)
+local function new_context(options)
   local given = {
     args = read_args(options.args),
     env = read_env(options.env),
@@ -200,6 +206,16 @@ function wasi.new(options)
   local context, err = core.new(given)
   for _, fd in ipairs(opened) do core.close(fd) end
   if context then addresses_of[context] = addresses end
+  return context, err
+end
+
+--- A context for `imports.wasi_snapshot_preview1`; nil and an error when a directory or socket
+-- cannot be opened.
+function wasi.new(options)
+  options = options or {}
+  called = "wasi.new"
+  tools.check(called, options, context_options)
+  local context, err = new_context(options)
   return context, err
 end
 
@@ -245,14 +261,21 @@ local function run(module, context, options)
     if is_exit(err) then return err.code end
     return nil, err
   end
+  if not instance.exports._start and not instance.exports._initialize then
+    return nil, tools.error("link", "no '_start': not a WASI program")
+  end
   return wasi.start(instance)
 end
 
 --- Runs a module (or the file of that path) as a program: exit status and its closed context,
 -- whose captured output can still be read; nil and an error when it cannot be loaded, linked or
--- given what the options name. Options are those of `wasi.new`, the limits of an instance, and
--- `imports`.
+-- given what the options name, or when it is no program. Options are those of `wasi.new`, the
+-- limits of an instance, and `imports`.
 function wasi.run(module, options)
+  if type(module) ~= "string" and wasm.type(module) ~= "module" then
+    tools.misuse(("bad argument #1 to 'wasi.run' (module or path expected, got %s)"):format(
+      type(module)))
+  end
   options = options or {}
   tools.check("wasi.run", options, run_options)
   local err
@@ -263,7 +286,8 @@ function wasi.run(module, options)
     if not module then return nil, err end
   end
   local context
-  context, err = wasi.new(given)
+  called = "wasi.run"
+  context, err = new_context(given)
   if not context then return nil, err end
   local ok, status, why = protected(run, module, context, options)
   context:close()

@@ -165,6 +165,8 @@ t.test("what cannot be loaded is nil and an error", function()
     assert(wasm.load "(module)"):serialize())))
   fails("link", 'import "env" "f"', loader.load(write_wat("import.wasm",
     [[(module (import "env" "f" (func)))]])))
+  fails("malformed", "broken_text.wasm:1:1: unknown operator int", loader.load(write("broken_text.wasm",
+    "int main;")))
   fails("trap", "unreachable", loader.load(write_wat("start.wasm",
     "(module (func unreachable) (start 0))")))
   fails("trap", "unreachable", loader.load(write_wat("init.wasm",

@@ -540,6 +540,33 @@ test("exit in the start function", function()
   eq((wasi.run(module)), 4)
 end)
 
+test("a module with neither _start nor _initialize is no program", function()
+  local status, err = wasi.run(assert(wasm.load [[(module (func (export "add")))]]))
+  eq(status, nil)
+  eq(err.kind, "link")
+  eq(err.message, "no '_start': not a WASI program")
+end)
+
+test("misuse has the place of the caller and the function's name", function()
+  local function told(wanted, ...)
+    local ok, err = pcall(...)
+    eq(ok, false)
+    if not err:find("^[^:]*wasi%.lua:%d+: ") or err:find("binding", 1, true) or
+      err:find("wasm/wasi.lua", 1, true) or not err:find(wanted, 1, true) then
+      t.fail(err)
+    end
+  end
+  told("to 'wasi.run' (module or path expected, got nil)", function() wasi.run() end)
+  told("'args' to 'wasi.run' (table expected", function() wasi.run(wrapper, { args = 1 }) end)
+  told("'env' to 'wasi.new'", function() wasi.new { env = { [""] = "x" } } end)
+  told("'env' to 'wasi.new' (string expected", function() wasi.new { env = { A = {} } } end)
+  told("the keys are the guest's paths", function() wasi.new { dirs = { "." } } end)
+  told("'clock' to 'wasi.run'", function() wasi.run(wrapper, { clock = { realtime = 1 } }) end)
+  told("unknown option 'x' to 'wasi.run'", function()
+    wasi.run(wrapper, { clock = { x = 1 } })
+  end)
+end)
+
 test("reactors", function()
   local context = assert(wasi.new { stdout = "capture" })
   local instance = assert(wasm.instantiate([[(module
