@@ -196,8 +196,8 @@ void wasm_push_new_error(lua_State *L, rille_ErrorKind kind, const char *code, c
 void wasm_set_error_field(lua_State *L, const char *name); /* value on top into the error below */
 /* Puts the file that the error on top is about into its fields and in front of its message. */
 void wasm_set_error_file(lua_State *L, const char *path);
-int wasm_return_error(lua_State *L);                       /* nil and the error on top */
-int wasm_raise(lua_State *L);                              /* the error on top */
+int wasm_return_error(lua_State *L); /* nil and the error on top */
+int wasm_raise(lua_State *L);        /* the error on top */
 /* That of a run, which is finished. */
 bool wasm_push_run_error(lua_State *L,
                          rille_Activation *activation); /* true: a value of Lua's
