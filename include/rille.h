@@ -291,12 +291,15 @@ typedef struct rille_Extern {
   };
 } rille_Extern;
 
+/* The most that an instance may grant: it is memory that guests can make real. */
+#define RILLE_STACK_MAX ((uint64_t)1 << 30)
+
 typedef struct rille_Limits { /* 0 everywhere: no limit */
   uint64_t
       memory_bytes; /* memories, tables and heap that the instance defines; growing further fails */
   uint64_t fuel;
-  uint64_t timeout_ns; /* running time of one outermost call */
-  uint64_t stack_bytes;
+  uint64_t timeout_ns;  /* running time of one outermost call */
+  uint64_t stack_bytes; /* 0: about 1 MiB; more than RILLE_STACK_MAX: that */
   bool suspends; /* at fuel or timeout the on_limit hook is asked instead of failing at once */
   bool has_fuel; /* fuel counts, also when it is 0 */
 } rille_Limits;

@@ -110,10 +110,14 @@ static void add_active_frames(lua_State *L, State *state) {
   wasm_set_error_field(L, "frames");
 }
 
-int wasm_raise_out_of_bounds(lua_State *L, const char *code) {
-  wasm_push_new_error(L, RILLE_ERROR_TRAP, code, code);
+int wasm_raise_trap(lua_State *L, const char *code, const char *message) {
+  wasm_push_new_error(L, RILLE_ERROR_TRAP, code, message);
   add_active_frames(L, registered_state(L));
   return wasm_raise(L);
+}
+
+int wasm_raise_out_of_bounds(lua_State *L, const char *code) {
+  return wasm_raise_trap(L, code, code);
 }
 
 int wasm_trap(lua_State *L) {

@@ -11,6 +11,7 @@ typedef struct Search {
   State *state;
   Inst *inst;
   int inst_at, group, items, imports, joined;
+  size_t n_wrong; /* complaints so far */
 } Search;
 
 void wasm_free_imports(Imports *imports) {
@@ -35,8 +36,50 @@ static Imports *push_imports(lua_State *L, size_t n) {
   return imports;
 }
 
+enum { MOST_COMPLAINTS = 16 };
+
+/* Pushes " (did you mean 'NAME'?)" with the key of the table at `at` that is nearest to the name,
+ * or nothing. */
+static void push_nearest_key(lua_State *L, int at, const char *name) {
+  const char *best = NULL;
+  unsigned least = NOT_NEAR;
+  for (lua_pushnil(L); lua_istable(L, at) && lua_next(L, at) != 0; lua_pop(L, 1)) {
+    if (lua_type(L, -2) != LUA_TSTRING) continue;
+    const char *key = lua_tostring(L, -2);
+    unsigned d = wasm_near(name, key);
+    if (d > least || d == NOT_NEAR || (d == least && strcmp(key, best) >= 0)) continue;
+    least = d;
+    best = key;
+  }
+  if (best) {
+    lua_pushfstring(L, " (did you mean '%s'?)", best);
+  } else {
+    lua_pushliteral(L, "");
+  }
+}
+
+/* Tells what an import that was not found lacks: nobody gave any, the module's name, or its own.
+ * Metamethods have had their say; they are not asked again. */
+static const char *lack_of(lua_State *L, int imports, const char *from, const char *name) {
+  if (lua_isnoneornil(L, imports)) return ": no imports";
+  if (!lua_istable(L, imports)) return "";
+  lua_pushstring(L, from);
+  lua_rawget(L, imports);
+  int at = lua_gettop(L), type = lua_type(L, at);
+  if (type == LUA_TNIL) {
+    push_nearest_key(L, imports, from);
+    return lua_pushfstring(L, ": imports has no '%s'%s", from, lua_tostring(L, -1));
+  }
+  if (type != LUA_TTABLE && type != LUA_TUSERDATA) {
+    return lua_pushfstring(L, ": %s is a %s", from, luaL_typename(L, at));
+  }
+  push_nearest_key(L, at, name);
+  return lua_pushfstring(L, ": %s has no '%s'%s", from, name, lua_tostring(L, -1));
+}
+
 /* Pushes what is wrong with import i. */
-static bool complain(lua_State *L, const rille_Module *module, size_t i, const char *given) {
+static bool complain(lua_State *L, const Search *search, const rille_Module *module, size_t i,
+                     const char *given) {
   rille_ImportInfo info;
   char type[512];
   rille_module_import(module, i, &info);
@@ -44,7 +87,9 @@ static bool complain(lua_State *L, const rille_Module *module, size_t i, const c
   lua_pushlstring(L, info.module, info.module_size);
   lua_pushlstring(L, info.name, info.name_size);
   const char *name = lua_tostring(L, -1), *from = lua_tostring(L, -2);
-  lua_pushfstring(L, "import \"%s\" \"%s\": wanted %s, given %s", from, name, type, given);
+  bool is_told = strcmp(given, "nil") == 0 && search->n_wrong < MOST_COMPLAINTS;
+  const char *lack = is_told ? lack_of(L, search->imports, from, name) : "";
+  lua_pushfstring(L, "import \"%s\" \"%s\": wanted %s, given %s%s", from, name, type, given, lack);
   return false;
 }
 
@@ -189,12 +234,10 @@ static bool take(lua_State *L, const Search *search, const rille_Module *module,
     case RILLE_EXTERN_TAG: is_found = take_tag(L, at, out, i); break;
     default: is_found = take_item(L, search, at, &info, out, i); break;
   }
-  if (!is_found) return complain(L, module, i, push_given(L, at));
+  if (!is_found) return complain(L, search, module, i, push_given(L, at));
   lua_settop(L, at - 1);
   return true;
 }
-
-enum { MOST_COMPLAINTS = 16 };
 
 /* Appends the complaint on top to the text at `at`, a line each. */
 static void add_complaint(lua_State *L, int at, size_t n) {
@@ -226,16 +269,15 @@ bool wasm_resolve_imports(lua_State *L, int inst_at, rille_Module *module, int i
   lua_newtable(L);
   lua_pushvalue(L, -1);
   compat_set_attached(L, top + 1);
-  const Search search = {inst->runner.state, inst, inst_at, top - 1, top, imports, top + 2};
+  Search search = {inst->runner.state, inst, inst_at, top - 1, top, imports, top + 2, 0};
   lua_pushliteral(L, "");
   int complaints = lua_gettop(L);
-  size_t n_wrong = 0;
   for (size_t i = 0; i < n; i++) {
     if (take(L, &search, module, out, i)) continue;
-    add_complaint(L, complaints, ++n_wrong);
+    add_complaint(L, complaints, ++search.n_wrong);
     lua_settop(L, complaints);
   }
-  if (n_wrong != 0) return fail(L, complaints, n_wrong);
+  if (search.n_wrong != 0) return fail(L, complaints, search.n_wrong);
   lua_settop(L, top + 1);
   lua_replace(L, top - 1);
   lua_settop(L, top - 1);

@@ -24,8 +24,7 @@ static void read_limits(lua_State *L, int at, rille_Limits *limits) {
   }
   limits->has_fuel = wasm_option_count(L, at, function, "fuel", &limits->fuel);
   (void)wasm_option_seconds(L, at, function, "timeout", &limits->timeout_ns);
-  if (wasm_option_count(L, at, function, "stack", &limits->stack_bytes) &&
-      limits->stack_bytes == 0) {
+  if (wasm_option_stack(L, at, function, &limits->stack_bytes) && limits->stack_bytes == 0) {
     limits->stack_bytes = 1;
   }
   const char *on_limit = wasm_option_string(L, at, function, "on_limit");

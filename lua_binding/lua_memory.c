@@ -5,6 +5,8 @@
  */
 #include "lua_wasm.h"
 
+#include <stdio.h>
+
 static const char out_of_bounds[] = "out of bounds memory access";
 
 static FORCE_INLINE Item *check(lua_State *L, const char *function) {
@@ -14,10 +16,18 @@ static FORCE_INLINE Item *check(lua_State *L, const char *function) {
 
 /* ---- Addresses --------------------------------------------------------------------------------*/
 
+static COLD int raise_range(lua_State *L, uint64_t at, uint64_t n, uint64_t size) {
+  char message[128];
+  snprintf(message, sizeof message, "%s (%llu %s at %llu of %llu)", out_of_bounds,
+           (unsigned long long)n, n == 1 ? "byte" : "bytes", (unsigned long long)at,
+           (unsigned long long)size);
+  return wasm_raise_trap(L, out_of_bounds, message);
+}
+
 static FORCE_INLINE uint8_t *range_of(lua_State *L, const Item *memory, uint64_t at, uint64_t n) {
   uint64_t size;
   uint8_t *bytes = rille_memory_bytes(memory->memory, &size);
-  if (UNLIKELY(n > size || at > size - n)) wasm_raise_out_of_bounds(L, out_of_bounds);
+  if (UNLIKELY(n > size || at > size - n)) raise_range(L, at, n, size);
   return bytes + at;
 }
 
@@ -104,6 +114,13 @@ static const Named named[N_PLACES] = {
     [PLACE('f', '6')] = {"f64", F64},
 };
 
+static bool is_access_name(const char *name) {
+  for (int i = 0; name && i < N_ACCESSES; i++) {
+    if (strcmp(name, access_names[i]) == 0) return true;
+  }
+  return false;
+}
+
 /* A number is a text, too, to lua_tolstring, but not one of the names. */
 static Access find_access(lua_State *L, int arg, const char *function, const char *name) {
   for (int i = 0; name && i < N_ACCESSES; i++) {
@@ -113,8 +130,16 @@ static Access find_access(lua_State *L, int arg, const char *function, const cha
     wasm_error_misuse(L, arg - 1, function, "type as a string expected, got %s",
                       luaL_typename(L, arg));
   }
-  wasm_error_misuse(L, arg - 1, function, "unknown type '%s' (did you mean '%s'?)", name,
-                    wasm_nearest(name, access_names));
+  if (is_access_name(lua_tostring(L, arg + 1))) {
+    wasm_error_misuse(L, arg - 1, function, "type expected, got '%s': the type comes first", name);
+  }
+  const char *nearest = wasm_nearest(name, access_names);
+  if (wasm_near(name, nearest) == NOT_NEAR) {
+    wasm_error_misuse(L, arg - 1, function,
+                      "unknown type '%s' (i8, u8, i16, u16, i32, u32, i64, f32, f64 or v128)",
+                      name);
+  }
+  wasm_error_misuse(L, arg - 1, function, "unknown type '%s' (did you mean '%s'?)", name, nearest);
   return I8;
 }
 
@@ -240,7 +265,7 @@ static int memory_cstring(lua_State *L) {
   uint64_t at = wasm_check_address(L, 2, memory, "cstring"), size;
   uint64_t most = lua_isnoneornil(L, 3) ? UINT64_MAX : wasm_check_count(L, 3, "cstring");
   const uint8_t *bytes = rille_memory_bytes(memory->memory, &size);
-  if (at > size) return wasm_raise_out_of_bounds(L, out_of_bounds);
+  if (at > size) return raise_range(L, at, 1, size);
   uint64_t room = size - at < most ? size - at : most;
   const uint8_t *end = room > 0 ? memchr(bytes + at, 0, (size_t)room) : NULL;
   if (!end && room < most) return wasm_raise_out_of_bounds(L, out_of_bounds);

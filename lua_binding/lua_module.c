@@ -130,6 +130,21 @@ static const char *recognise(const unsigned char *bytes, size_t size) {
   return NULL;
 }
 
+/* Is a text that is no module the name of a file with one? */
+static bool is_file_name(const char *text, size_t size) {
+  if (size < 5 || memchr(text, '(', size) || memchr(text, '\n', size)) return false;
+  const char *end = text + size;
+  return memcmp(end - 5, ".wasm", 5) == 0 || memcmp(end - 4, ".wat", 4) == 0;
+}
+
+/* Adds to the message of the error on top. */
+static void suggest_loadfile(lua_State *L) {
+  lua_getfield(L, -1, "message");
+  lua_pushliteral(L, " (a file name? wasm.loadfile reads files)");
+  lua_concat(L, 2);
+  wasm_set_error_field(L, "message");
+}
+
 bool wasm_load_source(lua_State *L, const char *function, int at, int options_at,
                       const char *const *names) {
   State *state = wasm_state(L);
@@ -148,7 +163,11 @@ bool wasm_load_source(lua_State *L, const char *function, int at, int options_at
   }
   rille_Error *error = NULL;
   rille_Module *module = rille_load(state->engine, bytes, size, &options.load, &error);
-  if (!module) return push_load_error(L, error);
+  if (!module) {
+    push_load_error(L, error);
+    if (is_file_name(bytes, size)) suggest_loadfile(L);
+    return false;
+  }
   wasm_push_module(L, state, module);
   ((ModuleBox *)lua_touserdata(L, -1))->boxes_i64 = options.boxes_i64;
   wasm_count_external(L, state, size * 4);

@@ -45,6 +45,12 @@ const char *wasm_nearest(const char *word, const char *const *names) {
   return best;
 }
 
+unsigned wasm_near(const char *word, const char *name) {
+  size_t allowed = strlen(word) / 3;
+  unsigned d = distance(word, name);
+  return d <= (allowed > 1 ? allowed : 1) ? d : NOT_NEAR;
+}
+
 static bool is_listed(const char *word, const char *const *names) {
   for (; *names; names++) {
     if (strcmp(word, *names) == 0) return true;
@@ -119,14 +125,23 @@ bool wasm_read_count(lua_State *L, int at, uint64_t limit, uint64_t *out) {
   return lua_tonumber(L, at) >= 0 && slot <= limit;
 }
 
-bool wasm_option_count(lua_State *L, int at, const char *function, const char *name,
-                       uint64_t *out) {
+static bool option_count(lua_State *L, int at, const char *function, const char *name,
+                         uint64_t limit, const char *wanted, uint64_t *out) {
   int type = get(L, at, name);
-  if (type != LUA_TNIL && !wasm_read_count(L, -1, INT64_MAX, out)) {
-    bad_option(L, function, name, "count");
+  if (type != LUA_TNIL && !wasm_read_count(L, -1, limit, out)) {
+    bad_option(L, function, name, wanted);
   }
   lua_pop(L, 1);
   return type != LUA_TNIL;
+}
+
+bool wasm_option_count(lua_State *L, int at, const char *function, const char *name,
+                       uint64_t *out) {
+  return option_count(L, at, function, name, INT64_MAX, "count", out);
+}
+
+bool wasm_option_stack(lua_State *L, int at, const char *function, uint64_t *out) {
+  return option_count(L, at, function, "stack", RILLE_STACK_MAX, "count of at most 1 GiB", out);
 }
 
 bool wasm_option_seconds(lua_State *L, int at, const char *function, const char *name,

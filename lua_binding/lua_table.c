@@ -2,6 +2,8 @@
  */
 #include "lua_wasm.h"
 
+#include <stdio.h>
+
 static Item *check(lua_State *L, const char *function) {
   Item *item = wasm_known_item(L, 1, RILLE_EXTERN_TABLE);
   return LIKELY(item != NULL) ? item : wasm_check_item(L, 1, TYPE_TABLE, function);
@@ -39,16 +41,19 @@ static rille_Slot check_value(lua_State *L, int arg, const Item *item, const cha
   return slot;
 }
 
-static int out_of_bounds(lua_State *L) {
-  return wasm_raise_out_of_bounds(L, "out of bounds table access");
+static COLD int out_of_bounds(lua_State *L, const Item *item, uint64_t at) {
+  static const char code[] = "out of bounds table access";
+  char message[96];
+  snprintf(message, sizeof message, "%s (element %llu of %llu)", code, (unsigned long long)at,
+           (unsigned long long)rille_table_size(item->table));
+  return wasm_raise_trap(L, code, message);
 }
 
 static int table_get(lua_State *L) {
   const Item *item = check(L, "get");
+  uint64_t at = check_index(L, 2, item, "get");
   rille_Slot slot;
-  if (!rille_get_element(item->table, check_index(L, 2, item, "get"), &slot)) {
-    return out_of_bounds(L);
-  }
+  if (!rille_get_element(item->table, at, &slot)) return out_of_bounds(L, item, at);
   const Home home = push_home(L, item);
   wasm_push_ref(L, &home, rille_table_type(item->table), slot);
   return 1;
@@ -59,7 +64,7 @@ static int table_set(lua_State *L) {
   uint64_t at = check_index(L, 2, item, "set");
   if (lua_gettop(L) < 3) return wasm_error_misuse(L, 2, "set", "value expected");
   rille_Slot slot = check_value(L, 3, item, "set");
-  return rille_set_element(item->table, at, slot) ? 0 : out_of_bounds(L);
+  return rille_set_element(item->table, at, slot) ? 0 : out_of_bounds(L, item, at);
 }
 
 static int table_grow(lua_State *L) {

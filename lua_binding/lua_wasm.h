@@ -181,10 +181,14 @@ const char *wasm_option_string(lua_State *L, int at, const char *function, const
 bool wasm_option_bool(lua_State *L, int at, const char *function, const char *name, bool otherwise);
 /* False when it is absent. */
 bool wasm_option_count(lua_State *L, int at, const char *function, const char *name, uint64_t *out);
+bool wasm_option_stack(lua_State *L, int at, const char *function, uint64_t *out);
 bool wasm_option_seconds(lua_State *L, int at, const char *function, const char *name,
                          uint64_t *ns);
 /* The name in the list that is nearest to the word. */
 const char *wasm_nearest(const char *word, const char *const *names);
+/* In how many letters they differ, or NOT_NEAR when nobody would take one for the other. */
+#define NOT_NEAR UINT32_MAX
+unsigned wasm_near(const char *word, const char *name);
 /* The number at `at` as an integer in [0, limit]. */
 bool wasm_read_count(lua_State *L, int at, uint64_t limit, uint64_t *out);
 
@@ -203,6 +207,7 @@ bool wasm_push_run_error(lua_State *L,
                          rille_Activation *activation); /* true: a value of Lua's
                                                             own, to be raised as it is */
 int wasm_raise_run(lua_State *L, rille_Activation *activation);
+int wasm_raise_trap(lua_State *L, const char *code, const char *message);
 int wasm_raise_out_of_bounds(lua_State *L, const char *code);
 int wasm_trap(lua_State *L); /* wasm.trap */
 /* wasm.traceback([message [, level]]): debug.traceback that knows error objects and guests. */
@@ -486,8 +491,9 @@ Item *wasm_check_item(lua_State *L, int at, const char *type, const char *functi
 /* The same without a look at metatables; NULL: ask wasm_check_item. */
 extern const char wasm_item_marks[];
 static FORCE_INLINE Item *wasm_known_item(lua_State *L, int at, rille_ExternKind kind) {
-  Item *item = lua_rawlen(L, at) == sizeof *item ? lua_touserdata(L, at) : NULL;
-  bool is_known = item && item->mark == &wasm_item_marks[kind] && !item->is_closed;
+  Item *item = lua_touserdata(L, at); /* first: Lua 5.1 makes numbers strings to tell a length */
+  bool is_known = item && lua_rawlen(L, at) == sizeof *item &&
+                  item->mark == &wasm_item_marks[kind] && !item->is_closed;
   return is_known ? item : NULL;
 }
 Item *wasm_test_item(lua_State *L, int at);

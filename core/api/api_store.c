@@ -29,7 +29,7 @@ static InstanceStart read_limits(const rille_Limits *limits) {
   if (limits == NULL) return (InstanceStart){.fuel = 0};
   return (InstanceStart){.limits = {.memory_bytes = limits->memory_bytes,
                                     .timeout_ns = limits->timeout_ns,
-                                    .stack_bytes = limits->stack_bytes,
+                                    .stack_bytes = MIN(limits->stack_bytes, RILLE_STACK_MAX),
                                     .has_fuel = limits->has_fuel || limits->fuel != 0,
                                     .suspends = limits->suspends},
                          .fuel = limits->fuel};

@@ -242,6 +242,7 @@ local function check_limits(limits)
       name ~= "timeout" and (value % 1 ~= 0 or value >= 2 ^ 63) then
       return ("limit '%s' has to be a positive number"):format(name)
     end
+    if name == "stack" and value > 2 ^ 30 then return "limit 'stack' has to be at most 1 GiB" end
   end
 end
 

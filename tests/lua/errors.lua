@@ -273,7 +273,7 @@ test("a link error tells of all imports that are wrong", function()
   eq(err.kind, "link")
   eq(err.message, 'import "env" "a": wanted (func (param i32)), given number\n' ..
     'import "env" "b": wanted (memory 1), given string\n' ..
-    'import "x" "c": wanted (global i32), given nil')
+    'import "x" "c": wanted (global i32), given nil: imports has no \'x\'')
   local imports = {}
   for i = 1, 20 do imports[i] = ('(import "e" "f%d" (func))'):format(i) end
   m, err = wasm.instantiate("(module " .. table.concat(imports) .. ")")

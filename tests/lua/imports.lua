@@ -20,6 +20,19 @@ test("missing imports are named", function()
   link_error("given nil", source, {env = "log"})
 end)
 
+test("which level of a missing import is missing", function()
+  local source = [[(module (import "env" "on_word" (func)))]]
+  local before = 'import "env" "on_word": wanted (func), given nil: '
+  link_error(before .. "no imports", source)
+  link_error(before .. "imports has no 'env'", source, {x = {}})
+  link_error(before .. "imports has no 'env' (did you mean 'enf'?)", source, {enf = {}, enw = {}})
+  link_error(before .. "env is a function", source, {env = print})
+  link_error(before .. "env has no 'on_word' (did you mean 'onword'?)", source,
+             {env = {onword = print, unlike = print, [1] = print}})
+  local _, err = wasm.instantiate(source, {env = {unlike = print}})
+  eq(err.message, before .. "env has no 'on_word'")
+end)
+
 test("imports of another kind", function()
   local f = [[(module (import "a" "b" (func)))]]
   link_error("wanted (func), given number", f, {a = {b = 1}})

@@ -76,8 +76,24 @@ test("load and store", function()
   t.misuse("(i32 expected, got 1.5)", m.store, m, "i32", 0, 1.5)
   t.misuse("(f64 expected, got string)", m.store, m, "f64", 0, "1")
   t.misuse("(i32 expected, got no value)", m.store, m, "i32", 0)
-  t.misuse("unknown type 'int' (did you mean 'i", m.load, m, "int", 0)
+  t.misuse("unknown type 'i23' (did you mean 'i32'?)", m.load, m, "i23", 0)
+  t.misuse("unknown type 'int' (i8, u8, i16, u16, i32, u32, i64, f32, f64 or v128)", m.load, m,
+    "int", 0)
+  t.misuse("type expected, got '0': the type comes first", m.load, m, 0, "i32")
+  t.misuse("bad argument #1 to 'read' (memory expected, got number)", m.read, 0, 3)
   t.misuse("bad argument #1 to 'load' (type as a string expected, got no value)", m.load, m)
+end)
+
+test("what is out of bounds is told", function()
+  local m = wasm.memory {min = 1}
+  local function told(text, f, ...)
+    eq(t.traps("trap", oob, f, m, ...).message, oob .. " (" .. text .. ")")
+  end
+  told("4 bytes at 70000 of 65536", m.read, 70000, 4)
+  told("1 byte at 65536 of 65536", m.load, "u8", 65536)
+  told("8 bytes at 65529 of 65536", m.store, "f64", 65529, 1)
+  told("3 bytes at 65534 of 65536", m.write, 65534, "abc")
+  told("1 byte at 4294967295 of 65536", m.load, "i8", -1)
 end)
 
 test("cstring", function()

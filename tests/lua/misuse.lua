@@ -42,6 +42,10 @@ test("option values", function()
            "(module)", nil, {fuel = -1})
   t.misuse("bad option 'fuel' to 'instantiate' (count expected", wasm.instantiate, "(module)",
            nil, {fuel = 1.5})
+  for _, bytes in ipairs {1e12, 2 ^ 30 + 1, -1} do
+    t.misuse("bad option 'stack' to 'instantiate' (count of at most 1 GiB expected, got ",
+             wasm.instantiate, "(module)", nil, {stack = bytes})
+  end
   t.misuse("bad option 'timeout' to 'instantiate' (seconds expected", wasm.instantiate,
            "(module)", nil, {timeout = "soon"})
   t.misuse("bad option 'on_limit' to 'instantiate'", wasm.instantiate, "(module)", nil,

@@ -35,6 +35,20 @@ test("imports and exports", function()
   eq(m.nonsense, nil)
 end)
 
+test("a file name is no text of a module", function()
+  for _, name in ipairs {"words.wasm", "a/b.wat"} do
+    for _, f in ipairs {wasm.load, wasm.instantiate, wasm.validate} do
+      local _, err = f(name)
+      eq(err.kind, "malformed")
+      eq(err.message:match "%(.*$", "(a file name? wasm.loadfile reads files)")
+    end
+  end
+  for _, text in ipairs {"(words.wasm", "words\n.wasm", "words.lua", ".wat"} do
+    local _, err = wasm.load(text)
+    eq(err.message:find("a file name", 1, true), nil)
+  end
+end)
+
 test("tostring and signature", function()
   local m = assert(wasm.load(source))
   local text = tostring(m)

@@ -38,6 +38,9 @@ test("init, externref", function()
   t.collect()
   eq(tab:get(1), "x")
   eq(tab:get(2), key)
+  local two = wasm.table {min = 2}
+  eq(t.traps("trap", oob, two.get, two, 5).message, oob .. " (element 5 of 2)")
+  eq(t.traps("trap", oob, two.set, two, 2, nil).message, oob .. " (element 2 of 2)")
   t.misuse("bad option 'init' to 'table'", wasm.table, {min = 1, init = 5})
 end)
 
