@@ -82,6 +82,7 @@ static bool complain(lua_State *L, const Search *search, const rille_Module *mod
                      const char *given) {
   rille_ImportInfo info;
   char type[512];
+  luaL_checkstack(L, 12, "too many values");
   rille_module_import(module, i, &info);
   rille_print_import_type(module, i, type, sizeof type);
   lua_pushlstring(L, info.module, info.module_size);
