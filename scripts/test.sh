@@ -575,6 +575,9 @@ group_valgrind() {
     skip "valgrind" "valgrind is not installed"
     return
   fi
+  # Not those that make very many calls, coroutines or types.
+  lua_tests="values misuse errors module imports instance memory pack table global func gc exception"
+  lua_tests="$lua_tests coroutine wasi loader repl examples reference ffi ffi_parser dwarf"
   for version in 5.1 5.4; do
     if is_here "lua$version" && [ -f "build/interpreter/lua/$version/wasm.so" ]; then
       suite "valgrind: lua tests on lua$version" \
@@ -585,6 +588,7 @@ group_valgrind() {
       skip "valgrind: lua tests on lua$version" "lua$version or its headers were not found"
     fi
   done
+  lua_tests=
 }
 
 # cmocka for AArch64 is unpacked beside the build, so that the machine stays as it is.
