@@ -19,7 +19,8 @@
 #include "runtime/stores.h"
 #include "runtime/switch.h"
 
-#define HERE() ((char *)__builtin_frame_address(0))
+/* Where the caller stood: the same for every function that it calls, whatever their frames hold. */
+#define HERE() ((char *)__builtin_dwarf_cfa())
 
 typedef RunStatus Guest(Act *act);
 
