@@ -583,7 +583,7 @@ group_valgrind() {
       suite "valgrind: lua tests on lua$version" \
         run_lua_suite build/interpreter "lua$version" "$version" \
         env RILLE_SANITIZED=1 valgrind -q --error-exitcode=99 --leak-check=full \
-        --show-leak-kinds=definite
+        --show-leak-kinds=definite --errors-for-leak-kinds=definite
     else
       skip "valgrind: lua tests on lua$version" "lua$version or its headers were not found"
     fi
